@@ -1,0 +1,5 @@
+"""MAESTRO as PyTorch Lightning data modules."""
+
+from datamodules.maestro import MaestroDataModule
+
+__all__ = ["MaestroDataModule"]

@@ -1,0 +1,75 @@
+"""The contract between generative models and everything around them."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+
+class WaveformBatch(Protocol):
+    """What a data module's batch must offer a model.
+
+    Attributes:
+        waveform: (B, C, T) float32 in [-1, 1], on the module's device.
+        performance: (B,) int64, which performance each clip comes from.
+        start_sample: (B,) int64, first sample of each clip within its performance.
+    """
+
+    @property
+    def waveform(self) -> Tensor: ...  # noqa: D102
+    @property
+    def performance(self) -> Tensor: ...  # noqa: D102
+    @property
+    def start_sample(self) -> Tensor: ...  # noqa: D102
+
+
+class GenerativeModule(pl.LightningModule, ABC):
+    """A LightningModule that makes piano sound.
+
+    Callbacks, metrics, export and tools rely on these members alone and never ask for the concrete class.
+
+    Args:
+        sample_rate: Rate of the audio the model reads and writes, in Hz.
+        clip_samples: Length of the clips it is trained on, in samples.
+        channels: Audio channels C.
+    """
+
+    can_reconstruct: ClassVar[bool] = False
+    """Whether `reconstruct` is implemented."""
+
+    def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.clip_samples = clip_samples
+        self.channels = channels
+
+    @abstractmethod
+    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """Generate audio from nothing.
+
+        Args:
+            num_clips: Number of clips N.
+            num_samples: Length T of each in samples; the training clip length by default.
+            temperature: Scale of the latent noise; below 1 is more typical, above 1 more varied.
+
+        Returns:
+            (N, C, T) float32 in [-1, 1], on the module's device.
+        """
+
+    def reconstruct(self, waveform: Tensor) -> Tensor:
+        """Encode and decode `waveform` without sampling noise.
+
+        Args:
+            waveform: (B, C, T) float32 in [-1, 1], any T >= 1.
+
+        Returns:
+            (B, C, T) float32.
+
+        Raises:
+            NotImplementedError: If `can_reconstruct` is False.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not encode audio: it has no reconstruct()")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the checkpoint describe itself (filled in by `lightning_modules.checkpoint`)."""
