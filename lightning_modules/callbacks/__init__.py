@@ -1,0 +1,1 @@
+"""Callbacks: they know the contract in `base` and the Trainer, and nothing of any one model."""

@@ -1,0 +1,93 @@
+"""The checkpoints of a run: the best, the last, and one where training was cut short."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.runs import BEST_NAME, CHECKPOINT_FOLDER, INTERRUPTED_NAME, LAST_NAME
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Writes `best.ckpt`, `last.ckpt` and `interrupted.ckpt` into the run folder's `checkpoints/`.
+
+    Lightning's `save_last` follows only when a new best was written, and its `save_on_exception` writes under the
+    name of the best: here, `last.ckpt` is written whenever there was an occasion to write the best one, and an
+    exception leaves both alone.
+
+    Args:
+        monitor: Validation figure that the best checkpoint is chosen by; None takes the newest.
+        mode: Whether a smaller (`min`) or a larger (`max`) figure is better.
+        save_top_k: How many of the best checkpoints to keep; 1 keeps `best.ckpt`.
+        save_last: Whether to write `last.ckpt`.
+        save_on_exception: Whether to write `interrupted.ckpt` when training stops by an error or Ctrl-C.
+        filename: Name of the best checkpoint, without `.ckpt`; may hold `{epoch}`, `{step}` and `{val/…}`.
+        dirpath: Another folder than the run's.
+        every_n_epochs: Look for a new best every so many epochs.
+        every_n_train_steps: Look for a new best every so many steps, instead.
+        train_time_interval: Look for a new best every so often, instead.
+        save_weights_only: Leave out the optimiser's state; such a checkpoint cannot be resumed.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = "val/log_mel_distance",
+        mode: Literal["min", "max"] = "min",
+        save_top_k: int = 1,
+        save_last: bool = True,
+        save_on_exception: bool = True,
+        filename: str = Path(BEST_NAME).stem,
+        dirpath: str | None = None,
+        every_n_epochs: int | None = None,
+        every_n_train_steps: int | None = None,
+        train_time_interval: timedelta | None = None,
+        save_weights_only: bool = False,
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            monitor=monitor,
+            save_top_k=save_top_k,
+            mode=mode,
+            auto_insert_metric_name=False,
+            every_n_train_steps=every_n_train_steps,
+            train_time_interval=train_time_interval,
+            every_n_epochs=every_n_epochs,
+            save_weights_only=save_weights_only,
+        )
+        self.write_last = save_last
+        self.write_interrupted = save_on_exception
+        self._last_step_written = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Put the checkpoints into the run folder."""
+        if self.dirpath is None:
+            self.dirpath = str(Path(trainer.default_root_dir) / CHECKPOINT_FOLDER)
+        super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the best if there is a new one, then the last."""
+        super().on_validation_end(trainer, pl_module)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._write_last(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the best if there is a new one, then the last; comes after the epoch's validation."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._write_last(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Keep what was learned since the last checkpoint."""
+        wanted = self.write_interrupted and trainer.state.fn == "fit" and not trainer.sanity_checking
+        if wanted and trainer.global_step > self._last_step_written:
+            path = Path(str(self.dirpath)) / INTERRUPTED_NAME
+            trainer.save_checkpoint(path, self.save_weights_only)
+            rank_zero_info(f"Stopped by {type(exception).__name__}; wrote {path}")
+
+    def _write_last(self, trainer: pl.Trainer) -> None:
+        if self.write_last and trainer.global_step > self._last_step_written:
+            trainer.save_checkpoint(Path(str(self.dirpath)) / LAST_NAME, self.save_weights_only)
+            self._last_step_written = trainer.global_step

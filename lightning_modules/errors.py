@@ -1,0 +1,23 @@
+"""Errors that are the user's to fix: printed as one paragraph, without a traceback."""
+
+
+class ExperimentError(Exception):
+    """An option, a folder or a file of an experiment cannot be used.
+
+    Args:
+        problem: What is wrong, naming the option or the file and the value received.
+        remedy: What the user can do about it.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}\n  What to do: {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class RunError(ExperimentError):
+    """A run folder cannot be made, found or continued."""
+
+
+class CheckpointError(ExperimentError):
+    """A checkpoint cannot be described, opened or trusted."""

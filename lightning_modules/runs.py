@@ -1,0 +1,180 @@
+"""Run folders: where one run's config, checkpoints, samples and metrics live, and how a run is continued.
+
+    runs/<experiment>/<run id>/
+        config.yaml             resolved options; config-resume-1.yaml … when the run is continued
+        checkpoints/            best.ckpt, last.ckpt
+        samples/                audio and pictures, one folder per step
+        metrics/version_0/      metrics.csv; version_1 … when the run is continued
+        wandb/                  what W&B writes
+        test/  validate/  predict/   the same, for a verb that was run on one of the checkpoints
+
+Nothing is overwritten: a second `test` writes into `test-2`. Callbacks know none of this, they write below
+`trainer.default_root_dir`.
+"""
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lightning_modules.errors import RunError
+
+CONFIG_NAME = "config.yaml"
+CHECKPOINT_FOLDER = "checkpoints"
+BEST_NAME = "best.ckpt"
+LAST_NAME = "last.ckpt"
+INTERRUPTED_NAME = "interrupted.ckpt"
+
+_ROLLING = {"last": (LAST_NAME, INTERRUPTED_NAME), "best": (BEST_NAME,)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run and the stage of it that is about to start.
+
+    Attributes:
+        folder: The run's own folder, `runs/<experiment>/<run id>`.
+        root: Where this stage writes: `folder` for `fit`, else a folder of its own below it.
+        verb: `fit`, `validate`, `test` or `predict`.
+        resumed: Whether `folder` exists already and is continued.
+    """
+
+    folder: Path
+    root: Path
+    verb: str
+    resumed: bool
+
+    @property
+    def id(self) -> str:
+        """Name of the folder; also the id of the W&B run."""
+        return self.folder.name
+
+    @property
+    def experiment(self) -> str:
+        """What the runs of one config share."""
+        return self.folder.parent.name
+
+    def create(self) -> None:
+        """Make `folder` and `root`.
+
+        Raises:
+            RunError: If a folder of that name exists already, or cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=self.resumed)
+            self.root.mkdir(exist_ok=self.root == self.folder)
+            # mkdir() says nothing about an existing folder that may only be read
+            probe = self.root / f".writable-{secrets.token_hex(4)}"
+            probe.touch()
+            probe.unlink()
+        except FileExistsError as error:
+            raise RunError(
+                f"The run folder {error.filename} exists already, and a run never overwrites another",
+                "give another --run_id, or continue that run with "
+                f"--ckpt_path {self.folder / CHECKPOINT_FOLDER / LAST_NAME}",
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"Cannot write to the run folder {self.root} ({error.strerror})",
+                "give a folder that you may write to with --runs_dir",
+            ) from error
+
+
+def plan_run(verb: str, experiment: str, runs_dir: Path, run_id: str | None, checkpoint: Path | None) -> Run:
+    """Decide where a verb writes, without touching the disk.
+
+    Args:
+        verb: `fit`, `validate`, `test` or `predict`.
+        experiment: Name that the runs of one config share.
+        runs_dir: Folder of all experiments.
+        run_id: Name for a new run; `new_run_id()` if None.
+        checkpoint: What the verb starts from. If it lies in a run folder, that run is continued.
+
+    Raises:
+        RunError: If the names are not plain folder names, or `run_id` asks for another run than the
+            checkpoint's.
+    """
+    existing = run_of_checkpoint(checkpoint) if checkpoint else None
+    if existing and run_id and existing.name != run_id:
+        raise RunError(
+            f"--run_id {run_id} asks for a new run, but the checkpoint {checkpoint} belongs to the run "
+            f"{existing.name}, which would be continued",
+            "leave --run_id out, or copy the checkpoint out of its run folder to start a new run from it",
+        )
+    for option, name in (("experiment", experiment), ("run_id", run_id)):
+        if name is not None and not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+            raise RunError(
+                f"{option} is {name!r}, which is not a plain folder name",
+                "use letters, digits, '-', '_' and '.' only",
+            )
+    folder = existing or runs_dir.expanduser().absolute() / experiment / (run_id or new_run_id())
+    root = folder if verb == "fit" else free_path(folder / verb)
+    return Run(folder, root, verb, resumed=existing is not None)
+
+
+def new_run_id() -> str:
+    """Time stamp and a random suffix, e.g. `20261122-184512-7f3a`; under a W&B sweep, the sweep's choice."""
+    return os.environ.get("WANDB_RUN_ID") or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def run_of_checkpoint(checkpoint: Path) -> Path | None:
+    """The run folder that `checkpoint` was written by, or None if it lies elsewhere."""
+    folder = checkpoint.absolute().parent
+    is_run = folder.name == CHECKPOINT_FOLDER and (folder.parent / CONFIG_NAME).is_file()
+    return folder.parent if is_run else None
+
+
+def find_checkpoint(ckpt_path: str, runs_dir: Path, experiment: str | None) -> Path:
+    """Turn the option `ckpt_path` into a file.
+
+    Args:
+        ckpt_path: A path, or `last` or `best` for the newest run that has one.
+        runs_dir: Folder of all experiments.
+        experiment: Where to look for `last` and `best`; None looks in all experiments.
+
+    Raises:
+        RunError: If there is no such file.
+    """
+    if ckpt_path in _ROLLING:
+        found = [
+            path
+            for name in _ROLLING[ckpt_path]
+            for path in runs_dir.expanduser().glob(f"{experiment or '*'}/*/{CHECKPOINT_FOLDER}/{name}")
+        ]
+        if not found:
+            raise RunError(
+                f"--ckpt_path {ckpt_path}: no run below {runs_dir / (experiment or '')} has a checkpoint yet",
+                "run `lightning fit` first, or give the path of a checkpoint",
+            )
+        return max(found, key=lambda path: path.stat().st_mtime_ns).absolute()
+    path = Path(ckpt_path).expanduser()
+    if not path.is_file():
+        raise RunError(
+            f"--ckpt_path {ckpt_path}: no such file",
+            "give the path of a checkpoint, or 'last' or 'best' for the newest run of the experiment",
+        )
+    return path.absolute()
+
+
+def latest_config(folder: Path) -> Path:
+    """The options that the run in `folder` was last started or continued with."""
+    configs = [folder / CONFIG_NAME, *folder.glob("config-resume-*.yaml")]
+    return max(configs, key=lambda path: path.stat().st_mtime_ns)
+
+
+def next_config_path(root: Path) -> Path:
+    """A file name for the resolved options that is not taken yet."""
+    path = root / CONFIG_NAME
+    return free_path(root / "config-resume-1.yaml") if path.exists() else path
+
+
+def free_path(path: Path) -> Path:
+    """`path`, or if that exists the same with the next free number: `test`, `test-2`; `a-1.yaml`, `a-2.yaml`."""
+    stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", path.stem).groups()  # type: ignore[union-attr]
+    count = int(number or 1)
+    while path.exists():
+        count += 1
+        path = path.with_name(f"{stem}-{count}{path.suffix}")
+    return path
