@@ -1,0 +1,280 @@
+"""Fixed-length clips out of the cache: random for training, a regular grid for evaluation.
+
+Datasets hand out whole batches, filled in place: one allocation and one copy per clip, no per-clip objects
+to collate. Which clips make a batch is decided by a sampler, from the epoch, the rank and the position alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, DistributedSampler
+
+from datamodules.batch import PcmBatch
+from datamodules.cache import PcmCache
+
+IntArray = NDArray[np.int64]
+
+
+class ClipSelection(NamedTuple):
+    """Which clips make up a batch.
+
+    Attributes:
+        epoch: Epoch, counted from 0; evaluation clips ignore it.
+        number: (B,) int64, clip numbers within the epoch.
+    """
+
+    epoch: int
+    number: IntArray
+
+
+class ClipPlan(NamedTuple):
+    """Where the clips of a batch lie.
+
+    Attributes:
+        row: (B,) int64, index of the performance in the cache.
+        start: (B,) int64, first sample.
+        gain: (B,) float32, factor to apply.
+    """
+
+    row: IntArray
+    start: IntArray
+    gain: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training clips.
+
+    Attributes:
+        gain_db: Lowest and highest gain in dB, drawn uniformly; None for none.
+        flip_polarity: Whether to negate half of the clips; inaudible, and removes any offset.
+    """
+
+    gain_db: tuple[float, float] | None = None
+    flip_polarity: bool = False
+
+    def gains(self, seed: int, epoch: int, number: IntArray) -> NDArray[np.float32]:
+        """(B,) float32 factors, a pure function of the arguments."""
+        gain = np.ones(len(number))
+        if self.gain_db is not None:
+            low, high = self.gain_db
+            gain = 10 ** ((low + (high - low) * uniform(seed, epoch, number, stream=1)) / 20)
+        if self.flip_polarity:
+            gain = np.where(uniform(seed, epoch, number, stream=2) < 0.5, -gain, gain)
+        return gain.astype(np.float32)
+
+
+def uniform(seed: int, epoch: int, number: IntArray, stream: int) -> NDArray[np.float64]:
+    """Random numbers in [0, 1) that depend on nothing but the arguments.
+
+    A counter-based generator: the finaliser of SplitMix64 (Steele, Lea and Flood 2014), chained over the
+    four arguments. Unlike a stateful generator it needs no order of calls, so that any worker or device
+    computes any clip.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch.
+        number: (B,) clip numbers within the epoch.
+        stream: Tells apart the uses: 0 position, 1 gain, 2 polarity.
+
+    Returns:
+        (B,) float64.
+    """
+    key = np.zeros(1, dtype=np.uint64)
+    for value in (seed, epoch, stream):
+        key = _mix64(key ^ np.uint64(value % (1 << 64)))
+    bits = _mix64(key ^ _mix64(number.astype(np.uint64)))
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix64(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+class ClipDataset(Dataset[PcmBatch], ABC):
+    """Batches of clips.
+
+    Args:
+        cache: Where the samples are.
+        rows: Performances to use: indices into the cache. All must be at least `clip_samples` long.
+        clip_samples: Length T of a clip.
+        num_clips: Clips in an epoch.
+        batch_size: Clips in a batch, for access by batch number.
+    """
+
+    def __init__(
+        self, cache: PcmCache, rows: Sequence[int], clip_samples: int, num_clips: int, batch_size: int
+    ) -> None:
+        self.cache = cache
+        self.rows = np.array(rows, dtype=np.int64)
+        self.clip_samples = clip_samples
+        self.num_clips = num_clips
+        self.batch_size = batch_size
+
+    @abstractmethod
+    def plan(self, selection: ClipSelection) -> ClipPlan:
+        """Where the selected clips lie."""
+
+    def __len__(self) -> int:
+        """Number of batches that a single device sees in an epoch."""
+        return -(-self.num_clips // self.batch_size)
+
+    def __getitem__(self, selection: ClipSelection | int) -> PcmBatch:
+        """A batch: the selected clips, or the batch of that number in epoch 0."""
+        if not isinstance(selection, ClipSelection):
+            first = selection * self.batch_size
+            last = min(first + self.batch_size, self.num_clips)
+            selection = ClipSelection(0, np.arange(first, last, dtype=np.int64))
+        return self._read(self.plan(selection))
+
+    def _read(self, plan: ClipPlan) -> PcmBatch:
+        size = (len(plan.row), self.cache.spec.channels, self.clip_samples)
+        pcm = torch.empty(size, dtype=torch.int16)
+        target = pcm.numpy()
+        for position, (row, start) in enumerate(zip(plan.row.tolist(), plan.start.tolist(), strict=True)):
+            target[position] = self.cache.pcm(row)[start : start + self.clip_samples].T
+        return PcmBatch(
+            pcm, torch.from_numpy(plan.gain), torch.from_numpy(plan.row), torch.from_numpy(plan.start)
+        )
+
+
+class TrainingClips(ClipDataset):
+    """Clips at random positions, every valid position of every performance equally likely.
+
+    Args:
+        cache: Where the samples are.
+        rows: Performances to use.
+        clip_samples: Length T of a clip.
+        num_clips: Clips in an epoch.
+        batch_size: Clips in a batch, for access by batch number.
+        seed: With the epoch and the clip's number, decides everything about the clip.
+        augmentation: Random changes.
+    """
+
+    def __init__(
+        self,
+        cache: PcmCache,
+        rows: Sequence[int],
+        clip_samples: int,
+        num_clips: int,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation,
+    ) -> None:
+        super().__init__(cache, rows, clip_samples, num_clips, batch_size)
+        self.seed = seed
+        self.augmentation = augmentation
+        self._last_start = np.cumsum(cache.samples[self.rows] - clip_samples + 1)  # (P,)
+
+    def plan(self, selection: ClipSelection) -> ClipPlan:  # noqa: D102
+        epoch, number = selection
+        total = self._last_start[-1]
+        position = (uniform(self.seed, epoch, number, stream=0) * total).astype(np.int64)
+        choice = np.searchsorted(self._last_start, position, side="right")
+        first = np.concatenate(([0], self._last_start))[choice]
+        gain = self.augmentation.gains(self.seed, epoch, number)
+        return ClipPlan(self.rows[choice], position - first, gain)
+
+
+class EvaluationClips(ClipDataset):
+    """Every performance cut into adjacent clips from its beginning; a shorter rest is left out.
+
+    Args:
+        cache: Where the samples are.
+        rows: Performances to use.
+        clip_samples: Length T of a clip.
+        batch_size: Clips in a batch, for access by batch number.
+    """
+
+    def __init__(self, cache: PcmCache, rows: Sequence[int], clip_samples: int, batch_size: int) -> None:
+        counts = cache.samples[np.array(rows, dtype=np.int64)] // clip_samples  # (P,)
+        super().__init__(cache, rows, clip_samples, int(counts.sum()), batch_size)
+        self._row = np.repeat(self.rows, counts)
+        self._start = np.concatenate([np.arange(count, dtype=np.int64) * clip_samples for count in counts])
+
+    def plan(self, selection: ClipSelection) -> ClipPlan:  # noqa: D102
+        number = selection.number
+        return ClipPlan(self._row[number], self._start[number], np.ones(len(number), dtype=np.float32))
+
+
+class BatchSampler(DistributedSampler[ClipSelection]):
+    """Decides which clips make up each batch of this device.
+
+    Being a `DistributedSampler`, Lightning calls its `set_epoch` and does not replace it.
+
+    Args:
+        dataset: The clips.
+        batch_size: Clips in a batch of one device.
+        num_replicas: Number of devices.
+        rank: This device.
+    """
+
+    def __init__(self, dataset: ClipDataset, batch_size: int, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
+        self.batch_size = batch_size
+        self.num_clips = dataset.num_clips
+        self._first_batch = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch and the batch that iteration starts at, for `load_state_dict`."""
+        return {"epoch": self.epoch, "first_batch": self._first_batch}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Start the next iteration in the middle of an epoch; later ones start at their beginning."""
+        self.epoch = state["epoch"]
+        self._first_batch = state["first_batch"]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; another one than that of a loaded state starts at its beginning."""
+        if epoch != self.epoch:
+            self._first_batch = 0
+        super().set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[ClipSelection]:
+        epoch, first, self._first_batch = self.epoch, self._first_batch, 0
+        for batch in range(first, len(self)):
+            yield ClipSelection(epoch, self._numbers(batch))
+
+    @abstractmethod
+    def _numbers(self, batch: int) -> IntArray:
+        """(B,) clip numbers of this device's batch."""
+
+
+class TrainingSampler(BatchSampler):
+    """Full batches only: an epoch is rounded up to whole batches of all devices.
+
+    The batches of all devices at one step together hold consecutive clip numbers: two devices with batches
+    of 8 train on the clips that one device with batches of 16 would.
+    """
+
+    def __len__(self) -> int:
+        return -(-self.num_clips // (self.batch_size * self.num_replicas))
+
+    def _numbers(self, batch: int) -> IntArray:
+        first = (batch * self.num_replicas + self.rank) * self.batch_size
+        return np.arange(first, first + self.batch_size, dtype=np.int64)
+
+
+class EvaluationSampler(BatchSampler):
+    """Every clip once, in batches of nearly equal size, equally many on each device.
+
+    Devices must take the same number of steps. Instead of repeating clips to that end, which would count
+    them twice, batches are a little smaller; a clip repeats only where a batch would be empty.
+    """
+
+    def __len__(self) -> int:
+        return -(-self.num_clips // (self.batch_size * self.num_replicas))
+
+    def _numbers(self, batch: int) -> IntArray:
+        share = np.arange(self.rank, self.num_clips, self.num_replicas, dtype=np.int64)
+        missing = max(0, len(self) - len(share))
+        repeated = np.arange(self.rank, self.rank + missing, dtype=np.int64) % self.num_clips
+        return np.array_split(np.concatenate([share, repeated]), len(self))[batch]

@@ -1,0 +1,331 @@
+"""The MAESTRO data module: options in, batches out."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+from lightning.pytorch.accelerators import CUDAAccelerator
+from torch.utils.data import DataLoader
+
+from datamodules.archive import Archive, open_archive
+from datamodules.batch import Batch, PcmBatch
+from datamodules.cache import CacheSpec, PcmCache, hash_catalogue, open_cache
+from datamodules.cache_builder import CacheBuilder, count_cores, single_writer
+from datamodules.catalogue import Performance, Selection, read_catalogue
+from datamodules.clips import (
+    Augmentation,
+    BatchSampler,
+    ClipDataset,
+    EvaluationClips,
+    EvaluationSampler,
+    TrainingClips,
+    TrainingSampler,
+)
+from datamodules.errors import CacheError, OptionError, ReleaseError
+from datamodules.options import at_least, gain_range, one_of, positive
+from datamodules.releases import SPLITS, Release, find_release
+
+# Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
+_FASTEST_WORKERS = 0
+
+
+class MaestroDataModule(pl.LightningDataModule):
+    """MAESTRO, or the embedded miniature of it, as clips of piano sound.
+
+    The release is decoded once into a cache of 16-bit samples at one rate. Training clips are drawn at random
+    positions and are a pure function of (seed, epoch, number of the clip), whatever the number of workers or
+    devices; an epoch is rounded up to whole batches. Evaluation clips are adjacent and never overlap.
+    Loaders ship int16 (`PcmBatch`); the Trainer's hook turns it into `Batch` on the device.
+
+    Args:
+        release: "mini" (embedded, rendered on first use), "v1.0.0", "v2.0.0" or "v3.0.0".
+        source: Folder of the unpacked release, or the folder that contains it. None renders `mini`.
+        cache_dir: Where caches and the rendered release are kept; the environment variable MAESTRO_CACHE,
+            else ~/.cache/maestro-lightning, by default.
+        sample_rate: Rate of the clips in Hz.
+        channels: 1 (mean of left and right) or 2.
+        clip_samples: Length T of a training clip in samples.
+        eval_clip_seconds: Length of an evaluation clip in seconds.
+        batch_size: Training clips per batch and device.
+        eval_batch_size: Evaluation clips per batch and device.
+        clips_per_epoch: Training clips in an epoch; None for as many as the training split is long.
+        gain_db: Lowest and highest random gain of training clips in dB; None for none.
+        flip_polarity: Whether to negate half of the training clips.
+        max_hours: Use at most about this many hours, over all splits; None for all.
+        max_performances: Use at most about this many performances, over all splits; None for all.
+        years: Use these years only; None for all.
+        composers: Use these composers only, spelt as in the release; None for all.
+        max_bad_performances: How many unusable recordings are skipped with a warning before the run stops.
+        workers: Processes that load batches; "auto" for the fastest measured, which is none.
+        prepare_threads: Recordings converted at a time; "auto" for one per core.
+        progress: Whether preparing shows its estimate and progress bar.
+        seed: Seed of the training clips.
+
+    Attributes:
+        performances: Recordings in use, in the release's order; `Batch.performance` counts in this tuple.
+            Available after `setup`.
+        release: Facts of the release.
+        sample_rate: In Hz.
+        channels: Channels C.
+        clip_samples: Length T of a training clip in samples.
+        eval_clip_samples: Length T of an evaluation clip in samples.
+
+    Raises:
+        OptionError: If an option has a value that makes no sense.
+    """
+
+    def __init__(
+        self,
+        release: str = "mini",
+        source: str | Path | None = None,
+        cache_dir: str | Path | None = None,
+        sample_rate: int = 16_000,
+        channels: int = 1,
+        clip_samples: int = 16_384,
+        eval_clip_seconds: float = 16.0,
+        batch_size: int = 16,
+        eval_batch_size: int = 4,
+        clips_per_epoch: int | None = None,
+        gain_db: tuple[float, float] | None = None,
+        flip_polarity: bool = False,
+        max_hours: float | None = None,
+        max_performances: int | None = None,
+        years: list[int] | None = None,
+        composers: list[str] | None = None,
+        max_bad_performances: int = 0,
+        workers: int | Literal["auto"] = "auto",
+        prepare_threads: int | Literal["auto"] = "auto",
+        progress: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.release: Release = find_release(release)
+        self.source = source
+        self.cache_dir = _resolve_cache_dir(cache_dir)
+        self.sample_rate = at_least("sample_rate", sample_rate, 1000, "Hz")
+        self.channels = one_of("channels", channels, (1, 2))
+        self.clip_samples = at_least("clip_samples", clip_samples, 1, "samples")
+        self.eval_clip_samples = round(
+            positive("eval_clip_seconds", eval_clip_seconds, 3600, "seconds") * sample_rate
+        )
+        self.batch_size = at_least("batch_size", batch_size, 1, "clips")
+        self.eval_batch_size = at_least("eval_batch_size", eval_batch_size, 1, "clips")
+        if clips_per_epoch is not None:
+            at_least("clips_per_epoch", clips_per_epoch, 1, "clips")
+        self.clips_per_epoch = clips_per_epoch
+        self.augmentation = Augmentation(gain_range("gain_db", gain_db), flip_polarity)
+        self.selection = _selection(max_hours, max_performances, years, composers)
+        self.max_bad_performances = at_least("max_bad_performances", max_bad_performances, 0, "recordings")
+        self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
+        threads = count_cores() if prepare_threads == "auto" else prepare_threads
+        self.prepare_threads = at_least("prepare_threads", threads, 1, "threads")
+        self.progress = progress
+        self.seed = at_least("seed", seed, 0, "any unit")
+        self.performances: tuple[Performance, ...] = ()
+        self._cache: PcmCache | None = None
+
+    def prepare_data(self) -> None:
+        """Render the embedded release if it is the one in use, and bring the cache up to date.
+
+        Raises:
+            ReleaseError: If the release is not where `source` says, or its metadata is faulty.
+            AudioError: If more than `max_bad_performances` recordings are unusable.
+            CacheError: If the cache cannot be written.
+        """
+        if self._is_embedded:
+            self._render_embedded()
+        archive, chosen, spec = self._open_release()
+        folder = spec.folder(self.cache_dir)
+        CacheBuilder(
+            archive, spec, folder, self.prepare_threads, self.max_bad_performances, self.progress
+        ).build(chosen)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the cache.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict"; None for all.
+
+        Raises:
+            CacheError: If `prepare_data` has not run, or the cache is damaged.
+            OptionError: If training clips are longer than every recording.
+        """
+        if self._cache is None:
+            _, chosen, spec = self._open_release()
+            cache = open_cache(spec.folder(self.cache_dir), spec, chosen)
+            absent = len(chosen) - len(cache.audio)
+            if absent > self.max_bad_performances:
+                raise CacheError(
+                    f"{absent} of {len(chosen)} performances are not in the cache {cache.folder}",
+                    "call prepare_data() first; the Trainer does",
+                )
+            in_cache = set(cache.audio)
+            self.performances = tuple(p for p in chosen if p.audio in in_cache)
+            self._cache = cache
+        if stage in (None, "fit"):
+            self._rows("train", self.clip_samples, "clip_samples")
+
+    def train_dataloader(self) -> DataLoader[PcmBatch]:
+        """Batches of random clips of the training split."""
+        clips = self.train_clips()
+        return self._loader(clips, TrainingSampler(clips, self.batch_size, *self._replica()))
+
+    def val_dataloader(self) -> DataLoader[PcmBatch]:
+        """Batches of the grid of the validation split."""
+        return self._eval_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[PcmBatch]:
+        """Batches of the grid of the test split."""
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[PcmBatch]:
+        """The same as `test_dataloader`."""
+        return self._eval_loader("test")
+
+    def on_after_batch_transfer(self, batch: PcmBatch, dataloader_idx: int) -> Batch:
+        """Convert int16 to float32 on the device."""
+        return batch.to_batch()
+
+    def train_clips(self) -> TrainingClips:
+        """The training split as random clips."""
+        rows = self._rows("train", self.clip_samples, "clip_samples")
+        total = int(self.cache.samples[rows].sum())
+        num_clips = self.clips_per_epoch or max(1, total // self.clip_samples)
+        return TrainingClips(
+            self.cache, rows, self.clip_samples, num_clips, self.batch_size, self.seed, self.augmentation
+        )
+
+    def eval_clips(self, split: str) -> EvaluationClips:
+        """A split as a grid of clips.
+
+        Args:
+            split: "train", "validation" or "test".
+        """
+        rows = self._rows(split, self.eval_clip_samples, "eval_clip_seconds")
+        return EvaluationClips(self.cache, rows, self.eval_clip_samples, self.eval_batch_size)
+
+    @property
+    def cache(self) -> PcmCache:
+        """The open cache; its rows are those of `performances`.
+
+        Raises:
+            CacheError: Before `setup`.
+        """
+        if self._cache is None:
+            raise CacheError("the data module is not set up", "call prepare_data() and setup() first")
+        return self._cache
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What exactly a model was trained on, for its checkpoint: plain values."""
+        counts = {split: sum(p.split == split for p in self.performances) for split in SPLITS}
+        return {
+            "release": self.release.name,
+            "cache": self.cache.identity,
+            "sample_rate": self.sample_rate,
+            "channels": self.channels,
+            **{f"{split}_performances": count for split, count in counts.items()},
+        }
+
+    @property
+    def _is_embedded(self) -> bool:
+        return self.release.name == "mini" and self.source is None
+
+    def _render_embedded(self) -> None:
+        from datamodules.mini import render_mini
+
+        folder = self.cache_dir / "releases"
+        folder.mkdir(parents=True, exist_ok=True)
+        with single_writer(folder / self.release.root, self.progress):
+            render_mini(folder, progress=self.progress)
+
+    def _open_release(self) -> tuple[Archive, tuple[Performance, ...], CacheSpec]:
+        """The release's files, the performances in use, and the cache they belong to."""
+        source = self.cache_dir / "releases" if self._is_embedded else self.source
+        if source is None:
+            raise ReleaseError(
+                f"release={self.release.name!r} needs its files, but source=None",
+                f"download {self.release.url}, unpack it and set `source` to the folder {self.release.root}, "
+                "or use the embedded release: release='mini'",
+            )
+        archive = open_archive(self.release, source)
+        catalogue = read_catalogue(archive, self.release)
+        spec = CacheSpec(self.release.name, self.sample_rate, self.channels, hash_catalogue(catalogue))
+        return archive, self.selection.apply(catalogue), spec
+
+    def _rows(self, split: str, clip_samples: int, option: str) -> list[int]:
+        """Performances of a split that hold at least one clip, as indices into `performances`.
+
+        Raises:
+            OptionError: If there are none.
+        """
+        lengths = self.cache.samples
+        members = [row for row, p in enumerate(self.performances) if p.split == split]
+        if not members:
+            raise OptionError(
+                f"the selected part of {self.release.name} has no performances in the split {split!r}",
+                "widen years, composers, max_hours or max_performances, or switch that stage off "
+                "(for validation: --trainer.limit_val_batches 0)",
+            )
+        rows = [row for row in members if lengths[row] >= clip_samples]
+        seconds = clip_samples / self.sample_rate
+        if not rows:
+            longest = int(lengths[members].max())
+            raise OptionError(
+                f"{option}: a clip of {clip_samples} samples ({seconds:.2f} s) is longer than every "
+                f"recording of the split {split!r}",
+                f"the longest has {longest} samples ({longest / self.sample_rate:.2f} s): "
+                f"lower {option} to that or less",
+            )
+        if len(rows) < len(members):
+            warnings.warn(
+                f"{len(members) - len(rows)} of {len(members)} recordings of the split {split!r} are shorter "
+                f"than {option} ({seconds:.2f} s) and are left out",
+                stacklevel=2,
+            )
+        return rows
+
+    def _eval_loader(self, split: str) -> DataLoader[PcmBatch]:
+        clips = self.eval_clips(split)
+        return self._loader(clips, EvaluationSampler(clips, self.eval_batch_size, *self._replica()))
+
+    def _loader(self, clips: ClipDataset, sampler: BatchSampler) -> DataLoader[PcmBatch]:
+        return DataLoader(
+            clips,
+            # the dataset returns whole batches, one for each item of the sampler
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator),
+        )
+
+    def _replica(self) -> tuple[int, int]:
+        """Number of devices, and which of them this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
+
+
+def _resolve_cache_dir(cache_dir: str | Path | None) -> Path:
+    if cache_dir is None:
+        cache_dir = os.environ.get("MAESTRO_CACHE") or Path("~/.cache/maestro-lightning")
+    return Path(cache_dir).expanduser()
+
+
+def _selection(
+    max_hours: float | None,
+    max_performances: int | None,
+    years: list[int] | None,
+    composers: list[str] | None,
+) -> Selection:
+    if max_hours is not None:
+        positive("max_hours", max_hours, 1e6, "hours")
+    if max_performances is not None:
+        at_least("max_performances", max_performances, 1, "performances")
+    return Selection(
+        max_hours,
+        max_performances,
+        None if years is None else tuple(years),
+        None if composers is None else tuple(composers),
+    )
