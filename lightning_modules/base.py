@@ -72,4 +72,12 @@ class GenerativeModule(pl.LightningModule, ABC):
         raise NotImplementedError(f"{type(self).__name__} does not encode audio: it has no reconstruct()")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make the checkpoint describe itself (filled in by `lightning_modules.checkpoint`)."""
+        """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.
+
+        Raises:
+            CheckpointError: If this module, or a role object in it, does not keep its constructor arguments as
+                attributes of the same names.
+        """
+        from lightning_modules.checkpoint import KEY, describe_module  # which needs this module
+
+        checkpoint[KEY] = describe_module(self)

@@ -44,6 +44,8 @@ def main(args: list[str] | None = None) -> None:
 def run_verb(arguments: list[str]) -> None:
     """Hand over to the verb's module; imports happen here, so that help and mistakes are quick."""
     verb = arguments[0]
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, "")  # a model in the working folder can be named, as with `python -m`
     if verb in tool_verbs():
         import jsonargparse
 

@@ -3,26 +3,36 @@
 import logging
 import warnings
 
+_MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
+    # raised inside Lightning at its own use of torch's pytree, at every start:
+    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/utilities/_pytree.py#L21
+    (r".*isinstance\(treespec, LeafSpec\)", FutureWarning),
+    # how many workers to use is a choice of the data module, which measured it; the hint knows only the CPU count:
+    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/trainer/connectors/data_connector.py
+    (r".*does not have many workers which may be a bottleneck", UserWarning),
+    # a continued run writes into its own folder, on purpose:
+    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/callbacks/model_checkpoint.py#L881
+    (r".*Checkpoint directory .* exists and is not empty", UserWarning),
+    # a small data set has fewer batches than `log_every_n_steps`; the epoch's averages are logged all the same:
+    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/loops/fit_loop.py
+    (r".*The number of training batches .* is smaller than the logging interval", UserWarning),
+)
+
 
 class _WithoutTips(logging.Filter):
-    """Drops Lightning's advertisements."""
+    """Drops Lightning's advertisements for litlogger and litmodels."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to show `record`."""
         return "Tip: For seamless cloud" not in record.getMessage()
 
 
 def silence_known_warnings() -> None:
-    """Install the filters below; safe to call more than once."""
-    # advertisements for litlogger and litmodels at every start:
-    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/trainer/connectors/callback_connector.py#L172
+    """Install the filters above; safe to call more than once."""
+    for message, category in _MESSAGES:
+        warnings.filterwarnings("ignore", message=message, category=category)
+    # printed at every start:
+    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/trainer/connectors/callback_connector.py#L192
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     if not any(isinstance(known, _WithoutTips) for known in logger.filters):
         logger.addFilter(_WithoutTips())
-    for message, category in _MESSAGES:
-        warnings.filterwarnings("ignore", message=message, category=category)
-
-
-_MESSAGES = (
-    # the number of workers is a choice of the data module, which measured it
-    (r".*does not have many workers which may be a bottleneck", UserWarning),
-)

@@ -19,7 +19,7 @@ from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
 from lightning_modules.callbacks.summary import RunSummary
 from lightning_modules.checkpoint import AtomicCheckpointIO
 from lightning_modules.errors import ExperimentError
-from lightning_modules.loggers import run_loggers
+from lightning_modules.loggers import Monitor, run_loggers
 from lightning_modules.quiet import silence_known_warnings
 from lightning_modules.runs import Run, find_checkpoint, latest_config, plan_run, run_of_checkpoint
 
@@ -139,7 +139,7 @@ class TrainerCLI(LightningCLI):
             self.run,
             config=yaml.safe_load(self.saved_config),
             tags=options.tags,
-            monitor=(options.checkpoint.monitor, options.checkpoint.mode),
+            monitor=Monitor(options.checkpoint.monitor, options.checkpoint.mode),
         )
         return loggers
 

@@ -1,8 +1,7 @@
 """The checkpoints of a run: the best, the last, and one where training was cut short."""
 
-from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -28,7 +27,6 @@ class RunCheckpoint(ModelCheckpoint):
         dirpath: Another folder than the run's.
         every_n_epochs: Look for a new best every so many epochs.
         every_n_train_steps: Look for a new best every so many steps, instead.
-        train_time_interval: Look for a new best every so often, instead.
         save_weights_only: Leave out the optimiser's state; such a checkpoint cannot be resumed.
     """
 
@@ -43,7 +41,6 @@ class RunCheckpoint(ModelCheckpoint):
         dirpath: str | None = None,
         every_n_epochs: int | None = None,
         every_n_train_steps: int | None = None,
-        train_time_interval: timedelta | None = None,
         save_weights_only: bool = False,
     ) -> None:
         super().__init__(
@@ -54,24 +51,36 @@ class RunCheckpoint(ModelCheckpoint):
             mode=mode,
             auto_insert_metric_name=False,
             every_n_train_steps=every_n_train_steps,
-            train_time_interval=train_time_interval,
             every_n_epochs=every_n_epochs,
             save_weights_only=save_weights_only,
         )
         self.write_last = save_last
         self.write_interrupted = save_on_exception
         self._last_step_written = 0
+        self._fitting = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Put the checkpoints into the run folder."""
+        """Put the checkpoints into the run folder, and make sure now that the module can be written."""
+        self._fitting = stage == "fit"
         if self.dirpath is None:
             self.dirpath = str(Path(trainer.default_root_dir) / CHECKPOINT_FOLDER)
+        if self._fitting:
+            pl_module.on_save_checkpoint({})
         super().setup(trainer, pl_module, stage)
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Every `every_n_train_steps`, write the best if there is a new one, then the last."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._every_n_train_steps > 0 and trainer.global_step % self._every_n_train_steps == 0:
+            self._write_last(trainer)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the best if there is a new one, then the last."""
+        """Write the best if there is a new one; within an epoch, also the last."""
         super().on_validation_end(trainer, pl_module)
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+        within_epoch = self._fitting and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if within_epoch and not trainer.sanity_checking:
             self._write_last(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -79,9 +88,30 @@ class RunCheckpoint(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         self._write_last(trainer)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the best of a continued run, also if its folder has moved since; a new run starts afresh."""
+        best = Path(str(self.dirpath)) / Path(state_dict["best_model_path"]).name
+        if self._fitting and best.is_file():
+            super().load_state_dict(self._moved(state_dict))
+
+    def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
+        """`state` with the folder of all its paths replaced by the present one."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        return {
+            **state,
+            "dirpath": self.dirpath,
+            "best_model_path": here(state["best_model_path"]),
+            "kth_best_model_path": here(state["kth_best_model_path"]),
+            "last_model_path": here(state["last_model_path"]),
+            "best_k_models": {here(path): score for path, score in state["best_k_models"].items()},
+        }
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Keep what was learned since the last checkpoint."""
-        wanted = self.write_interrupted and trainer.state.fn == "fit" and not trainer.sanity_checking
+        wanted = self.write_interrupted and self._fitting and not trainer.sanity_checking
         if wanted and trainer.global_step > self._last_step_written:
             path = Path(str(self.dirpath)) / INTERRUPTED_NAME
             trainer.save_checkpoint(path, self.save_weights_only)
