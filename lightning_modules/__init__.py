@@ -1,0 +1,18 @@
+"""Generative models of piano sound as LightningModules."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_modules.vae import VAE
+
+__all__ = ["VAE"]
+
+_MODULES = {"VAE": "lightning_modules.vae"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds
+    """Import a model when it is asked for: the command line answers `--help` without loading torch."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'lightning_modules' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The probability distributions of the VAE: posterior, priors, likelihoods."""

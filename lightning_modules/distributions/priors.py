@@ -1,0 +1,64 @@
+"""Priors p(z), which the posterior is held to and samples are drawn from."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.distributions.posterior import DiagonalGaussian
+
+
+class Prior(nn.Module, ABC):
+    """Density over latent sequences z (B, Z, L)."""
+
+    @abstractmethod
+    def forward(self, posterior: DiagonalGaussian, latent: Tensor) -> Tensor:
+        """KL(q(z|x) ‖ p(z)) in nats, split as finely as the prior factorises.
+
+        Args:
+            posterior: q(z|x) with parameters (B, Z, L).
+            latent: (B, Z, L), a draw from it, for priors without a closed form.
+
+        Returns:
+            (B, Z, L) where the prior factorises over latent dimensions, else (B, 1, L); the sum over the last
+            two axes is the clip's KL. Float32.
+        """
+
+    @abstractmethod
+    def sample(self, num_clips: int, num_frames: int, temperature: float = 1.0) -> Tensor:
+        """Draw latents.
+
+        Args:
+            num_clips: Number of sequences N.
+            num_frames: Latent frames L of each.
+            temperature: Factor on the standard deviation.
+
+        Returns:
+            (N, Z, L) on the prior's device.
+        """
+
+
+class StandardNormal(Prior):
+    """p(z) = N(0, I), independent over dimensions and frames.
+
+    Args:
+        latent_size: Latent dimensions Z per frame.
+    """
+
+    _device_probe: Tensor
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+        # without a tensor of its own a module does not know which device it was moved to
+        self.register_buffer("_device_probe", torch.empty(0), persistent=False)
+
+    def forward(self, posterior: DiagonalGaussian, latent: Tensor) -> Tensor:
+        """Closed form of Kingma & Welling 2014, appendix B; `latent` is not used."""
+        mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
+        return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)  # (B, Z, L)
+
+    def sample(self, num_clips: int, num_frames: int, temperature: float = 1.0) -> Tensor:
+        """See `Prior.sample`."""
+        shape = (num_clips, self.latent_size, num_frames)
+        return temperature * torch.randn(shape, device=self._device_probe.device)

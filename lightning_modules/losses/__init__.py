@@ -1,0 +1,1 @@
+"""Loss terms: each states its reduction; only the LightningModule weights them."""

@@ -1,0 +1,1 @@
+"""Metrics: `functional` holds the formulas, the classes accumulate them over an epoch."""

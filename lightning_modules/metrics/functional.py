@@ -1,0 +1,67 @@
+"""Formulas of the metrics, stateless; waveforms are (B, C, T) and results one value per clip."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.spectrogram import MelSpectrogram, power_to_db
+
+
+def log_mel_distance(
+    estimate: Tensor, target: Tensor, mel: MelSpectrogram, floor_db: float = -100.0
+) -> Tensor:
+    """Mean absolute difference of two log-mel spectrograms.
+
+    Args:
+        estimate: (B, C, T).
+        target: (B, C, T).
+        mel: The front end.
+        floor_db: Level below which both count as silence, in dB relative to a full-scale sine.
+
+    Returns:
+        (B,) in dB.
+    """
+    difference = power_to_db(mel(estimate), floor_db) - power_to_db(mel(target), floor_db)
+    return difference.abs().flatten(1).mean(1)
+
+
+def multi_scale_spectral_distance(estimate: Tensor, target: Tensor, scales: Iterable[nn.Module]) -> Tensor:
+    """Spectral convergence plus mean absolute log ratio of magnitudes, averaged over STFT scales.
+
+    Args:
+        estimate: (B, C, T).
+        target: (B, C, T).
+        scales: `STFTMagnitude` transforms, one per scale.
+
+    Returns:
+        (B,) dimensionless; 0 for equal waveforms.
+    """
+    distances = []
+    for transform in scales:
+        magnitude, reference = transform(estimate).flatten(1), transform(target).flatten(1)
+        convergence = (magnitude - reference).norm(dim=1) / reference.norm(dim=1)
+        distances.append(convergence + (magnitude.log() - reference.log()).abs().mean(1))
+    return torch.stack(distances).mean(0)
+
+
+def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
+    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019, eq. 3), means removed.
+
+    Args:
+        estimate: (B, C, T).
+        target: (B, C, T).
+
+    Returns:
+        (B,) in dB, mean over channels; a silent target or estimate gives a large negative value, not NaN.
+    """
+    estimate = estimate.double() - estimate.double().mean(-1, keepdim=True)
+    target = target.double() - target.double().mean(-1, keepdim=True)
+    tiny = torch.finfo(torch.float32).tiny
+    projection = (estimate * target).sum(-1, keepdim=True) / target.square().sum(-1, keepdim=True).clamp_min(
+        tiny
+    )
+    signal = (projection * target).square().sum(-1)
+    distortion = (estimate - projection * target).square().sum(-1)
+    ratio = signal.clamp_min(tiny) / distortion.clamp_min(tiny)
+    return (10.0 * torch.log10(ratio)).mean(-1).float()

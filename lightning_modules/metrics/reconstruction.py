@@ -1,0 +1,87 @@
+"""Metrics of a reconstruction against its original, averaged over clips."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from lightning_modules.metrics import functional
+from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude
+
+
+class ClipMean(Metric):
+    """Mean over clips of a value computed clip by clip; sums in float64, so batch splits do not matter."""
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """The formula: two batches (B, C, T) -> (B,)."""
+        raise NotImplementedError
+
+    def update(self, estimate: Tensor, target: Tensor) -> None:
+        """Add clips: `estimate` and `target` are (B, C, T)."""
+        self.total += self.values(estimate, target).double().sum()
+        self.count += len(target)
+
+    def compute(self) -> Tensor:
+        """Mean over all clips added, float32 scalar."""
+        return (self.total / self.count).float()
+
+
+class LogMelDistance(ClipMean):
+    """Mean absolute difference of log-mel spectrograms in dB; see `functional.log_mel_distance`.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+        fft_samples: STFT length in samples.
+        hop_samples: STFT hop in samples.
+        num_mels: Mel bands.
+    """
+
+    higher_is_better = False
+
+    def __init__(
+        self, sample_rate: int, fft_samples: int = 1024, hop_samples: int = 256, num_mels: int = 80
+    ) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(sample_rate, fft_samples, hop_samples, num_mels)
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """See `functional.log_mel_distance`."""
+        return functional.log_mel_distance(estimate, target, self.mel)
+
+
+class MultiScaleSpectralDistance(ClipMean):
+    """Spectral convergence plus log-magnitude distance; see `functional.multi_scale_spectral_distance`.
+
+    Args:
+        fft_samples: STFT lengths in samples; hops are a quarter of them.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, fft_samples: Sequence[int] = (2048, 1024, 512, 256, 128, 64)) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(STFTMagnitude(n, n // 4, floor=1e-5) for n in fft_samples)
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """See `functional.multi_scale_spectral_distance`."""
+        return functional.multi_scale_spectral_distance(estimate, target, self.scales)
+
+
+class ScaleInvariantSDR(ClipMean):
+    """Scale-invariant signal-to-distortion ratio in dB; see `functional.si_sdr`."""
+
+    higher_is_better = True
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """See `functional.si_sdr`."""
+        return functional.si_sdr(estimate, target)

@@ -1,0 +1,1 @@
+"""Pure `nn.Module`s, injected into the LightningModules by `class_path`."""

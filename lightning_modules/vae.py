@@ -1,0 +1,284 @@
+"""The variational autoencoder: encode, sample z, decode; trained on the negative ELBO."""
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.distributions.likelihoods import Likelihood
+from lightning_modules.distributions.posterior import DiagonalGaussian
+from lightning_modules.distributions.priors import Prior
+from lightning_modules.losses.elbo import ELBO, free_bits
+from lightning_modules.losses.spectral import SpectralLoss
+from lightning_modules.metrics.active_units import ActiveUnits
+from lightning_modules.networks.coarse_generator import CoarseGenerator
+from lightning_modules.networks.decoder import Decoder
+from lightning_modules.networks.encoder import Encoder
+from lightning_modules.schedules.kl_weight import KLWeight
+
+
+class Forward(NamedTuple):
+    """What one pass through the VAE gives.
+
+    Attributes:
+        posterior: q(z|x), (B, Z, L).
+        elbo: The bound of each clip.
+        kl: (B, Z or 1, L) nats, as the prior factorises.
+        output: (B, C, T), the mean of p(x|z).
+    """
+
+    posterior: DiagonalGaussian
+    elbo: ELBO
+    kl: Tensor
+    output: Tensor
+
+
+class VAE(GenerativeModule):
+    """Variational autoencoder of raw audio (Kingma & Welling 2014).
+
+    x (B, C, T) -> encoder -> fully connected layer -> q(z|x) = N(mean, diag exp(log_variance)) -> z, and the
+    output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats per sample of
+    audio, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance that is
+    logged apart and is no part of the ELBO.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+        clip_samples: Training clip length in samples.
+        encoder: Waveform to features, (B, C, T) -> (B, H, L).
+        prior: p(z).
+        likelihood: p(x|z).
+        kl_weight: Schedule of β over optimiser steps.
+        optimizer: Makes the optimiser from the parameters.
+        coarse_generator: NetworkG, z to the coarse signal; None leaves the decoder alone.
+        decoder: z to the residual; None leaves the coarse generator alone.
+        latent_size: Latent dimensions Z.
+        latent: `frames`, one z per latent frame (B, Z, L), or `clip`, one z per clip (B, Z, 1); audio longer
+            than `clip_samples` then has one z per `clip_samples`.
+        spectral_loss: Spectral distance, or None.
+        spectral_weight: Its weight.
+        free_nats: KL allowance in nats per latent dimension and frame, for the loss only.
+        lr_scheduler: Makes a scheduler from the optimiser, stepped at every optimiser step.
+        channels: Audio channels C.
+
+    Raises:
+        ValueError: If the parts do not fit each other; the text names both.
+    """
+
+    can_reconstruct = True
+
+    def __init__(
+        self,
+        sample_rate: int,
+        clip_samples: int,
+        encoder: Encoder,
+        prior: Prior,
+        likelihood: Likelihood,
+        kl_weight: KLWeight,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        coarse_generator: CoarseGenerator | None = None,
+        decoder: Decoder | None = None,
+        latent_size: int = 32,
+        latent: Literal["frames", "clip"] = "frames",
+        spectral_loss: SpectralLoss | None = None,
+        spectral_weight: float = 1.0,
+        free_nats: float = 0.0,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        channels: int = 1,
+    ) -> None:
+        super().__init__(sample_rate, clip_samples, channels)
+        self.encoder = encoder
+        self.prior = prior
+        self.likelihood = likelihood
+        self.kl_weight = kl_weight
+        self.optimizer = optimizer
+        self.coarse_generator = coarse_generator
+        self.decoder = decoder
+        self.latent_size = latent_size
+        self.latent = latent
+        self.spectral_loss = spectral_loss
+        self.spectral_weight = spectral_weight
+        self.free_nats = free_nats
+        self.lr_scheduler = lr_scheduler
+        self.frames_per_latent = 1 if latent == "frames" else -(-clip_samples // encoder.hop_samples)
+        self.latent_hop_samples = self.frames_per_latent * encoder.hop_samples
+        self._check_parts()
+        self.posterior_head = self._make_posterior_head()
+        # one z per clip: a fully connected layer spreads it over the frames that the decoder works on
+        spread_size = decoder.latent_size * self.frames_per_latent if decoder is not None else 0
+        self.spread = (
+            nn.Linear(latent_size, spread_size) if decoder is not None and latent == "clip" else None
+        )
+        self.active_units = ActiveUnits(latent_size)
+
+    def _check_parts(self) -> None:
+        """Raise a ValueError naming the first two parts that do not fit."""
+        if self.coarse_generator is None and self.decoder is None:
+            raise ValueError(
+                "VAE needs a coarse_generator, a decoder, or both; got neither: nothing could make sound"
+            )
+        pairs = [("channels", self.channels, "encoder.channels", self.encoder.channels)]
+        if self.decoder is not None:
+            pairs.append(
+                (
+                    "encoder.hop_samples",
+                    self.encoder.hop_samples,
+                    "decoder.hop_samples",
+                    self.decoder.hop_samples,
+                )
+            )
+            if self.latent == "frames":
+                pairs.append(
+                    ("latent_size", self.latent_size, "decoder.latent_size", self.decoder.latent_size)
+                )
+        if self.coarse_generator is not None:
+            coarse = self.coarse_generator
+            pairs.append(
+                ("latent_size", self.latent_size, "coarse_generator.latent_size", coarse.latent_size)
+            )
+            pairs.append(
+                ("samples per z", self.latent_hop_samples, "coarse_generator.hop_samples", coarse.hop_samples)
+            )
+            pairs.append(("channels", self.channels, "coarse_generator.channels", coarse.channels))
+        for name, value, other_name, other in pairs:
+            if value != other:
+                raise ValueError(
+                    f"VAE: {name} is {value} but {other_name} is {other}; set both to the same value"
+                )
+
+    def _make_posterior_head(self) -> nn.Linear:
+        """Fully connected layer to mean and log variance, started at a narrow posterior around zero."""
+        head = nn.Linear(self.encoder.hidden_size * self.frames_per_latent, 2 * self.latent_size)
+        nn.init.normal_(head.weight, std=0.02)
+        nn.init.zeros_(head.bias)
+        with torch.no_grad():
+            head.bias[self.latent_size :] = -2.0
+        return head
+
+    def encode(self, waveform: Tensor) -> DiagonalGaussian:
+        """Posterior of clips.
+
+        Args:
+            waveform: (B, C, T), any T >= 1; padded with silence to a whole number of latent frames.
+
+        Returns:
+            q(z|x) with parameters (B, Z, L), L = ceil(T / samples per latent).
+        """
+        padding = -waveform.shape[-1] % self.latent_hop_samples
+        hidden = self.encoder(functional.pad(waveform, (0, padding)))  # (B, H, frames)
+        hidden = (
+            hidden.unflatten(2, (-1, self.frames_per_latent)).transpose(2, 3).flatten(1, 2)
+        )  # (B, H * g, L)
+        mean, log_variance = self.posterior_head(hidden.transpose(1, 2)).transpose(1, 2).chunk(2, dim=1)
+        return DiagonalGaussian(mean, log_variance)
+
+    def decode(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
+        """Mean of p(x|z): coarse signal plus residual.
+
+        Args:
+            latent: (B, Z, L).
+            num_samples: Length T to crop to; all that the latents give by default.
+
+        Returns:
+            (B, C, T) float32, unbounded.
+        """
+        parts = []
+        if self.coarse_generator is not None:
+            parts.append(self.coarse_generator(latent).float())
+        if self.decoder is not None:
+            parts.append(self.decoder(self._decoder_frames(latent)).float())
+        return torch.stack(parts).sum(0)[..., :num_samples]
+
+    def _decoder_frames(self, latent: Tensor) -> Tensor:
+        """(B, Z, L) latents as the frames that the decoder reads, (B, Z', L * g)."""
+        if self.spread is None:
+            return latent
+        frames = self.spread(latent.transpose(1, 2)).transpose(1, 2)  # (B, Z' * g, L)
+        return frames.unflatten(1, (-1, self.frames_per_latent)).transpose(2, 3).flatten(2, 3)
+
+    def forward(self, waveform: Tensor) -> Forward:
+        """Encode, draw z, decode, and score the clip (B, C, T) under the result."""
+        posterior = self.encode(waveform)
+        latent = posterior.sample()
+        output = self.decode(latent, waveform.shape[-1])
+        kl = self.prior(posterior, latent)  # (B, Z or 1, L)
+        elbo = ELBO(self.likelihood(waveform, output), kl.sum(dim=(1, 2)))
+        return Forward(posterior, elbo, kl, output)
+
+    def training_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
+        """Negative ELBO plus the spectral term, in nats per sample of audio."""
+        result = self(batch.waveform)
+        beta = self.kl_weight(self.global_step)
+        num_values = batch.waveform[0].numel()
+        terms = {
+            "negative_log_likelihood": -result.elbo.log_likelihood.mean() / num_values,
+            "kl": free_bits(result.kl, self.free_nats) / num_values,
+        }
+        weights = {"negative_log_likelihood": 1.0, "kl": beta}
+        if self.spectral_loss is not None:
+            terms["spectral"] = self.spectral_loss(result.output, batch.waveform)
+            weights["spectral"] = self.spectral_weight
+        weighted = {name: weights[name] * term for name, term in terms.items()}
+        loss = torch.stack(list(weighted.values())).sum()
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/beta", beta)
+        self.log_dict({f"train/{name}": term for name, term in terms.items()})
+        self.log_dict({f"train/weighted/{name}": term for name, term in weighted.items()})
+        self.log_dict(self._rates("train", result.elbo, batch.waveform.shape[-1]))
+        return loss
+
+    def _rates(self, stage: str, elbo: ELBO, num_samples: int) -> dict[str, Tensor]:
+        """Mean ELBO parts of clips of T samples, in nats (and bits) per second of audio."""
+        per_second = self.sample_rate / num_samples
+        kl = elbo.kl.detach().mean() * per_second
+        return {
+            f"{stage}/elbo_nats_per_second": elbo.value.detach().mean() * per_second,
+            f"{stage}/log_likelihood_nats_per_second": elbo.log_likelihood.detach().mean() * per_second,
+            f"{stage}/kl_nats_per_second": kl,
+            f"{stage}/bits_per_second": kl / math.log(2.0),
+        }
+
+    def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+        """Log the true ELBO (β = 1, no free bits) and count the active latent units."""
+        self._evaluation_step("val", batch)
+
+    def test_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+        """The same for the test split."""
+        self._evaluation_step("test", batch)
+
+    def _evaluation_step(self, stage: str, batch: WaveformBatch) -> None:
+        result = self(batch.waveform)
+        num_clips = len(batch.waveform)
+        rates = self._rates(stage, result.elbo, batch.waveform.shape[-1])
+        self.log_dict(rates, on_step=False, on_epoch=True, batch_size=num_clips, sync_dist=True)
+        self.active_units.update(result.posterior.mean)
+        self.log(
+            f"{stage}/active_units", self.active_units, on_step=False, on_epoch=True, batch_size=num_clips
+        )
+
+    def predict_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
+        """Reconstruct a batch: (B, C, T)."""
+        return self.reconstruct(batch.waveform)
+
+    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """Decode draws from the prior; see `GenerativeModule.sample`."""
+        num_samples = self.clip_samples if num_samples is None else num_samples
+        latent = self.prior.sample(num_clips, -(-num_samples // self.latent_hop_samples), temperature)
+        return self.decode(latent, num_samples).clamp(-1.0, 1.0)
+
+    def reconstruct(self, waveform: Tensor) -> Tensor:
+        """Decode the posterior mean; see `GenerativeModule.reconstruct`."""
+        return self.decode(self.encode(waveform).mean, waveform.shape[-1]).clamp(-1.0, 1.0)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
+        """One optimiser over everything; the scheduler, if any, is stepped with it."""
+        optimizer = self.optimizer(self.parameters())
+        if self.lr_scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step"},
+        }
