@@ -1,9 +1,10 @@
 """Checkpoints that describe themselves: class, arguments, sample rate, clip length, data, versions.
 
-The convention is scikit-learn's: a module, and every role object injected into it, keeps each constructor argument
-as an attribute of the same name. From that, `describe` makes the nested `class_path`/`init_args` form of the
-experiment files, and `load_module` rebuilds the module from a checkpoint's path alone. Checkpoints hold tensors and
-plain values only and are opened with `weights_only=True`: opening one runs no code from it.
+The convention is scikit-learn's: a module, and every role object injected into it, keeps each constructor
+argument as an attribute of the same name. From that, `describe` makes the nested `class_path`/`init_args`
+form of the experiment files, and `load_module` rebuilds the module from a checkpoint's path alone.
+Checkpoints hold tensors and plain values only and are opened with `weights_only=True`: opening one runs no
+code from it.
 """
 
 import functools
@@ -52,8 +53,9 @@ def describe(value: Any, where: str = "module") -> Any:  # noqa: ANN401 (any arg
     """Describe an object by plain values alone.
 
     Args:
-        value: A plain value, a list, tuple or dict of describable values, an object that keeps its constructor
-            arguments as attributes, a class, or a `functools.partial` of a class with keyword arguments.
+        value: A plain value, a list, tuple or dict of describable values, an object that keeps its
+            constructor arguments as attributes, a class, or a `functools.partial` of a class with keyword
+            arguments.
         where: Name of `value` for errors.
 
     Returns:
@@ -77,8 +79,8 @@ def describe(value: Any, where: str = "module") -> Any:  # noqa: ANN401 (any arg
     if inspect.isroutine(value) or isinstance(value, torch.Tensor):
         raise CheckpointError(
             f"{where} is {_shown(value)}, which a checkpoint cannot hold as an argument",
-            "pass plain values, an object that keeps its arguments as attributes, or functools.partial of a class "
-            "(a function or lambda becomes a small class)",
+            "pass plain values, an object that keeps its arguments as attributes, or functools.partial of a "
+            "class (a function or lambda becomes a small class)",
         )
     return _describe_object(value, where)
 
@@ -89,14 +91,14 @@ def _describe_object(value: object, where: str) -> dict[str, Any]:
     for name, parameter in inspect.signature(cls).parameters.items():
         if parameter.kind in _VARIADIC:
             raise CheckpointError(
-                f"{where} is a {cls.__qualname__}, whose constructor takes {parameter}: a checkpoint cannot know "
-                "what was passed",
+                f"{where} is a {cls.__qualname__}, whose constructor takes {parameter}: a checkpoint cannot "
+                "know what was passed",
                 "write a small class with named arguments around it",
             )
         if not hasattr(value, name):
             raise CheckpointError(
                 f"{where} is a {cls.__qualname__}, which does not keep its constructor argument {name!r}",
-                f"set self.{name} = {name} in {cls.__qualname__}.__init__, so that checkpoints can describe it",
+                f"set self.{name} = {name} in {cls.__qualname__}.__init__, for checkpoints to describe it",
             )
         arguments[name] = describe(getattr(value, name), f"{cls.__qualname__}.{name}")
     return {"class_path": _class_path(cls, where), "init_args": arguments}
@@ -146,8 +148,8 @@ def instantiate(description: dict[str, Any]) -> GenerativeModule:
     """Build the module that `describe` described; weights are at their initial values.
 
     Raises:
-        CheckpointError: If a class no longer exists, is not of the type that its place asks for, or does not take
-            the arguments.
+        CheckpointError: If a class no longer exists, is not of the type that its place asks for, or does not
+            take the arguments.
     """
     import jsonargparse
 
@@ -181,8 +183,8 @@ def load_module(path: str | Path, map_location: str | torch.device = "cpu") -> G
         The module in evaluation mode.
 
     Raises:
-        CheckpointError: If `path` is missing, truncated, no checkpoint, one of another program, one that holds
-            pickled objects, or does not fit the classes of this version.
+        CheckpointError: If `path` is missing, truncated, no checkpoint, one of another program, one that
+            holds pickled objects, or does not fit the classes of this version.
     """
     checkpoint = read_checkpoint(path, map_location)
     description = checkpoint[KEY]["module"]
@@ -210,7 +212,7 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds pickled objects besides tensors and plain values, and opening those could run any code",
+            f"{path} holds pickled objects besides tensors and plain values; opening those could run code",
             "save a checkpoint with this program, which writes none",
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
@@ -231,14 +233,17 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
 
 def _check_is_archive(path: Path) -> None:
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist", "give the path of a checkpoint, e.g. runs/…/best.ckpt")
+        raise CheckpointError(
+            f"{path} does not exist", "give the path of a checkpoint, e.g. runs/…/best.ckpt"
+        )
     if zipfile.is_zipfile(path):
         return
     with path.open("rb") as file:
         begins_as_archive = file.read(4) == b"PK\x03\x04"
     if begins_as_archive:
         raise CheckpointError(
-            f"{path} is truncated ({path.stat().st_size} bytes)", "copy it again, or use another checkpoint of the run"
+            f"{path} is truncated ({path.stat().st_size} bytes)",
+            "copy it again, or use another checkpoint of the run",
         )
     raise CheckpointError(f"{path} is not a checkpoint", "give a file that `lightning fit` wrote")
 
@@ -257,11 +262,13 @@ def _check_class_exists(class_path: str, path: str | Path) -> None:
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the destination, then renames: a kill leaves the old checkpoint or the new one, whole.
 
-    Lightning's own way writes to the system's temporary folder and moves, which is a copy between file systems,
-    and holds a second copy of the checkpoint in memory.
+    Lightning's own way writes to the system's temporary folder and moves, which is a copy between file
+    systems, and holds a second copy of the checkpoint in memory.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401 (Lightning's signature)
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
+    ) -> None:
         """Write `checkpoint` to `path`, in whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)

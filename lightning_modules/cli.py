@@ -24,8 +24,8 @@ def main(args: list[str] | None = None) -> None:
         args: Command line without the program's name; from `sys.argv` if None.
 
     Raises:
-        SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback, unless
-            `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
+        SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback,
+            unless `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
     """
     arguments = sys.argv[1:] if args is None else args
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -65,7 +65,7 @@ def run_verb(arguments: list[str]) -> None:
 
 
 def tool_verbs() -> dict[str, str]:
-    """Names of the modules in `commands` and the first line of their docstrings, read without importing them."""
+    """Names of the modules in `commands` and the first line of their docstrings; imports none of them."""
     found = {}
     for folder in commands.__path__:
         for module in pkgutil.iter_modules([folder]):

@@ -12,6 +12,7 @@ from lightning_modules.runs import Run
 
 if TYPE_CHECKING:
     import wandb
+    from wandb.sdk.lib import RunDisabled
 
 PROJECT = "maestro-lightning"
 INIT_TIMEOUT_SECONDS = 20.0
@@ -79,12 +80,12 @@ def _has_wandb_key() -> bool:
 class RunWandbLogger(WandbLogger):
     """Lightning's W&B logger, bound to a run folder, without prompts and without a crash.
 
-    If W&B cannot be reached the run is kept offline; if W&B cannot start at all, nothing is logged to it. Either
-    way one line says so and training goes on.
+    If W&B cannot be reached the run is kept offline; if W&B cannot start at all, nothing is logged to it.
+    Either way one line says so and training goes on.
 
     Args:
-        run: The run; gives folder, id, name and group. Continuing a run continues its W&B run. Verbs other than
-            `fit` get a W&B run of their own in the same group.
+        run: The run; gives folder, id, name and group. Continuing a run continues its W&B run. Verbs other
+            than `fit` get a W&B run of their own in the same group.
         mode: `online` or `offline`, or another mode of `wandb.init`.
         config: Resolved options.
         tags: Labels.
@@ -114,7 +115,7 @@ class RunWandbLogger(WandbLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> "wandb.Run":
+    def experiment(self) -> "wandb.Run | RunDisabled":
         """The W&B run, started on first use."""
         if self._experiment is None:
             self._experiment = self._start()
@@ -128,7 +129,7 @@ class RunWandbLogger(WandbLogger):
             self._experiment.finish(exit_code=0 if status == "success" else 1)
             self._experiment = None
 
-    def _start(self) -> "wandb.Run":
+    def _start(self) -> "wandb.Run | RunDisabled":
         import wandb
 
         for mode in dict.fromkeys([self._wandb_init["mode"], "offline", "disabled"]):
@@ -145,7 +146,7 @@ class RunWandbLogger(WandbLogger):
         self._describe_metrics(started)
         return started
 
-    def _init(self, mode: str) -> "wandb.Run":
+    def _init(self, mode: str) -> "wandb.Run | RunDisabled":
         import wandb
 
         settings = wandb.Settings(
@@ -161,20 +162,25 @@ class RunWandbLogger(WandbLogger):
         if mode == "online":
             rank_zero_info(f"W&B: {self.where}")
         elif mode == "offline":
-            rank_zero_info(f"W&B: offline. Look at it: wandb leet {self.where}   Upload it: wandb sync {self.where}")
+            rank_zero_info(
+                f"W&B: offline. Look at it: wandb leet {self.where}   Upload it: wandb sync {self.where}"
+            )
         return started
 
-    def _describe_metrics(self, started: "wandb.Run") -> None:
+    def _describe_metrics(self, started: "wandb.Run | RunDisabled") -> None:
         """Plot everything over the step; show the monitored figure's best value, not its last."""
         started.define_metric("trainer/global_step")
         started.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         if self.monitor.name is not None:
             started.define_metric(
-                self.monitor.name, step_metric="trainer/global_step", step_sync=True, summary=self.monitor.mode
+                self.monitor.name,
+                step_metric="trainer/global_step",
+                step_sync=True,
+                summary=self.monitor.mode,
             )
 
 
-def _sync_dir(started: "wandb.Run") -> str:
+def _sync_dir(started: "wandb.Run | RunDisabled") -> str:
     """The folder to give to `wandb sync`, relative to here if that is shorter."""
     folder = Path(started.settings.sync_dir)
     return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -7,13 +7,15 @@ _MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
     # raised inside Lightning at its own use of torch's pytree, at every start:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/utilities/_pytree.py#L21
     (r".*isinstance\(treespec, LeafSpec\)", FutureWarning),
-    # how many workers to use is a choice of the data module, which measured it; the hint knows only the CPU count:
+    # how many workers to use is a choice of the data module, which measured it; the hint knows only the CPU
+    # count:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/trainer/connectors/data_connector.py
     (r".*does not have many workers which may be a bottleneck", UserWarning),
     # a continued run writes into its own folder, on purpose:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/callbacks/model_checkpoint.py#L881
     (r".*Checkpoint directory .* exists and is not empty", UserWarning),
-    # a small data set has fewer batches than `log_every_n_steps`; the epoch's averages are logged all the same:
+    # a small data set has fewer batches than `log_every_n_steps`; the epoch's averages are logged all the
+    # same:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/loops/fit_loop.py
     (r".*The number of training batches .* is smaller than the logging interval", UserWarning),
 )

@@ -1,4 +1,4 @@
-"""`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and checkpoints that resume."""
+"""`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
 
 import argparse
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 import jsonargparse
 import lightning.pytorch as pl
 import torch
-import yaml
+from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
+import lightning_modules
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.progress import progress_bar
 from lightning_modules.callbacks.record_run import RecordRun
@@ -21,7 +22,7 @@ from lightning_modules.checkpoint import AtomicCheckpointIO
 from lightning_modules.errors import ExperimentError
 from lightning_modules.loggers import Monitor, run_loggers
 from lightning_modules.quiet import silence_known_warnings
-from lightning_modules.runs import Run, find_checkpoint, latest_config, plan_run, run_of_checkpoint
+from lightning_modules.runs import find_checkpoint, latest_config, plan_run, run_of_checkpoint
 
 SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
 """Options that the data module decides and the model follows."""
@@ -34,7 +35,10 @@ class TrainerCLI(LightningCLI):
     def start(cls, arguments: list[str]) -> "TrainerCLI":
         """Parse `arguments`, which begin with the verb, and run it."""
         silence_known_warnings()
-        # `${data.init_args.sample_rate}` in an experiment file means that file's own top level, also under `fit:`
+        for name in lightning_modules.__all__:
+            getattr(lightning_modules, name)  # imported so that class names can be given alone: --model VAE
+        # `${data.init_args.sample_rate}` in an experiment file means that file's own top level, also under
+        # `fit:`
         jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
         OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
         # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
@@ -49,7 +53,8 @@ class TrainerCLI(LightningCLI):
             parser_kwargs={
                 "parser_mode": "omegaconf+",
                 **{
-                    verb: {"parser_mode": "omegaconf+", "usage": usage % verb} for verb in LightningCLI.subcommands()
+                    verb: {"parser_mode": "omegaconf+", "usage": usage % verb}
+                    for verb in LightningCLI.subcommands()
                 },
             },
             seed_everything_default=0,
@@ -62,11 +67,15 @@ class TrainerCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of the run, the `checkpoint:` section, and the links from data to model."""
         parser.add_argument(
-            "--experiment", type=str | None, help="Name shared by the runs of one config (default: its file name)."
+            "--experiment",
+            type=str | None,
+            help="Name shared by the runs of one config (default: its file name).",
         )
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all experiments.")
         parser.add_argument(
-            "--run_id", type=str | None, help="Name of the run's folder (default: time stamp and a random suffix)."
+            "--run_id",
+            type=str | None,
+            help="Name of the run's folder (default: time stamp and a random suffix).",
         )
         parser.add_argument("--tags", type=list[str], default=[], help="Labels of the run in W&B.")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
@@ -90,10 +99,11 @@ class TrainerCLI(LightningCLI):
         if options.ckpt_path is not None:
             checkpoint = find_checkpoint(options.ckpt_path, runs_dir, experiment)
         self.checkpoint = checkpoint
-        self.run = plan_run(self.subcommand, experiment, runs_dir, options.run_id, checkpoint)
+        self.run = plan_run(str(self.subcommand), experiment, runs_dir, options.run_id, checkpoint)
         if options.trainer.default_root_dir is not None:
             raise ExperimentError(
-                f"trainer.default_root_dir is {options.trainer.default_root_dir!r}, but a run owns its folder",
+                f"trainer.default_root_dir is {options.trainer.default_root_dir!r}, but a run owns its "
+                "folder",
                 "leave it out and say with runs_dir, experiment and run_id where the run goes",
             )
         self.saved_config = self._saved_config()
@@ -105,15 +115,18 @@ class TrainerCLI(LightningCLI):
         return self._parser(self.subcommand).dump(options, skip_none=False)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 (Lightning's signature)
-        """Make the run folder, now that model and data could be built, and the Trainer that writes into it."""
+        """Make the run folder, now that model and data exist, and the Trainer that writes into it."""
         check_shared_options(self.model, self.datamodule)
         trainer_options = self.config_init[self.subcommand].trainer
-        if pl.utilities.rank_zero_only.rank == 0:
+        if _get_rank() in (0, None):
             self.run.create()
         trainer_options.callbacks = self._with_own_callbacks(trainer_options)
         trainer_options.logger = self._choose_loggers(trainer_options.logger)
         plugins = trainer_options.plugins or []
-        trainer_options.plugins = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
+        trainer_options.plugins = [
+            *(plugins if isinstance(plugins, list) else [plugins]),
+            AtomicCheckpointIO(),
+        ]
         if trainer_options.enable_checkpointing is False or trainer_options.fast_dev_run:
             self._parser(self.subcommand).callback_keys.clear()
         return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
@@ -137,7 +150,7 @@ class TrainerCLI(LightningCLI):
         options = self.config[self.subcommand]
         loggers: list[Logger] = run_loggers(
             self.run,
-            config=yaml.safe_load(self.saved_config),
+            config=OmegaConf.to_container(OmegaConf.create(self.saved_config)),
             tags=options.tags,
             monitor=Monitor(options.checkpoint.monitor, options.checkpoint.mode),
         )
@@ -180,9 +193,9 @@ def check_shared_options(model: pl.LightningModule, data: pl.LightningDataModule
         model_value, data_value = getattr(model, option, None), getattr(data, option, None)
         if None not in (model_value, data_value) and model_value != data_value:
             raise ExperimentError(
-                f"{option} is {model_value} in the model {type(model).__name__} but {data_value} in the data module "
-                f"{type(data).__name__}",
-                f"set data.init_args.{option} alone: the model follows it if its class takes {option} as an argument",
+                f"{option} is {model_value} in the model {type(model).__name__} but {data_value} in the data "
+                f"module {type(data).__name__}",
+                f"set data.init_args.{option} alone: the model follows it if its class takes {option}",
             )
 
 

@@ -26,9 +26,9 @@ class RecordRun(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Agree on the folder, then write the config into it."""
-        # Every process chose a run id of its own; only the first one made its folder. There is no public way to
-        # change `default_root_dir` once the processes can talk to each other.
-        trainer._default_root_dir = trainer.strategy.broadcast(str(self.root))
+        # Every process chose a run id of its own; only the first one made its folder. There is no public way
+        # to change `default_root_dir` once the processes can talk to each other.
+        trainer._default_root_dir = trainer.strategy.broadcast(str(self.root))  # type: ignore[attr-defined]
         if trainer.is_global_zero and not self._written:
             next_config_path(self.root).write_text(self.config)
             self._written = True

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from lightning_modules.runs import BEST_NAME, CHECKPOINT_FOLDER, INTERRUPTED_NAME, LAST_NAME
 
@@ -13,9 +14,9 @@ from lightning_modules.runs import BEST_NAME, CHECKPOINT_FOLDER, INTERRUPTED_NAM
 class RunCheckpoint(ModelCheckpoint):
     """Writes `best.ckpt`, `last.ckpt` and `interrupted.ckpt` into the run folder's `checkpoints/`.
 
-    Lightning's `save_last` follows only when a new best was written, and its `save_on_exception` writes under the
-    name of the best: here, `last.ckpt` is written whenever there was an occasion to write the best one, and an
-    exception leaves both alone.
+    Lightning's `save_last` follows only when a new best was written, and its `save_on_exception` writes under
+    the name of the best: here, `last.ckpt` is written whenever there was an occasion to write the best one,
+    and an exception leaves both alone.
 
     Args:
         monitor: Validation figure that the best checkpoint is chosen by; None takes the newest.
@@ -69,7 +70,12 @@ class RunCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Every `every_n_train_steps`, write the best if there is a new one, then the last."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -89,7 +95,7 @@ class RunCheckpoint(ModelCheckpoint):
         self._write_last(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the best of a continued run, also if its folder has moved since; a new run starts afresh."""
+        """Remember the best of a continued run, even if its folder has moved; a new run starts afresh."""
         best = Path(str(self.dirpath)) / Path(state_dict["best_model_path"]).name
         if self._fitting and best.is_file():
             super().load_state_dict(self._moved(state_dict))
@@ -109,7 +115,9 @@ class RunCheckpoint(ModelCheckpoint):
             "best_k_models": {here(path): score for path, score in state["best_k_models"].items()},
         }
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """Keep what was learned since the last checkpoint."""
         wanted = self.write_interrupted and self._fitting and not trainer.sanity_checking
         if wanted and trainer.global_step > self._last_step_written:

@@ -1,0 +1,158 @@
+"""Something to listen to and to look at while a model trains."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+
+from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.runs import free_path
+
+
+class AudioLogger(pl.Callback):
+    """Every few validations, writes clips as WAV and their mel spectrograms as PNG, and sends them to W&B.
+
+    For a module that can reconstruct: the same validation clips each time, spread evenly over the validation
+    split, as original and reconstruction. For every module: samples drawn from the same noise each time.
+    Files go to `samples/step_<global step>/` in the run folder: `clip_0_original.wav`,
+    `clip_0_reconstruction.wav`, `clip_0.png`, `sample_0.wav`, `sample_0.png`. Random numbers of training are
+    not touched.
+
+    Args:
+        every_n_epochs: How many epochs with a validation lie between two writings; the last epoch always
+            writes.
+        num_clips: Number of validation clips; 0 for none.
+        num_samples: Number of generated clips; 0 for none.
+        temperature: Temperature of the generated clips.
+        seed: Seed of their noise.
+    """
+
+    def __init__(
+        self,
+        every_n_epochs: int = 1,
+        num_clips: int = 4,
+        num_samples: int = 4,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        for name, value, least in (
+            ("every_n_epochs", every_n_epochs, 1),
+            ("num_clips", num_clips, 0),
+            ("num_samples", num_samples, 0),
+        ):
+            if value < least:
+                raise ValueError(f"AudioLogger's {name} is {value}; give at least {least}")
+        self.every_n_epochs = every_n_epochs
+        self.num_clips = num_clips
+        self.num_samples = num_samples
+        self.temperature = temperature
+        self.seed = seed
+        self._clips: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the clips of the last validation."""
+        self._clips = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: GenerativeModule,  # type: ignore[override]
+        outputs: object,
+        batch: WaveformBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the batch's first clips, if it is one of those spread over the split."""
+        if dataloader_idx == 0 and pl_module.can_reconstruct and self._is_due(trainer):
+            batches = max(int(min(trainer.num_val_batches[0], 1 << 30)), 1)
+            wanted = [index * batches // self.num_clips for index in range(self.num_clips)]
+            self._clips.extend(batch.waveform[: wanted.count(batch_idx)].unbind())
+
+    def on_validation_epoch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: GenerativeModule,  # type: ignore[override]
+    ) -> None:
+        """Write and log; the module is in evaluation mode and gradients are off."""
+        if not self._is_due(trainer) or not trainer.is_global_zero:
+            return
+        folder = free_path(Path(trainer.default_root_dir) / "samples" / f"step_{trainer.global_step:06d}")
+        folder.mkdir(parents=True)
+        with trainer.precision_plugin.forward_context(), same_noise(self.seed, pl_module.device):
+            groups = self._reconstructions(pl_module)
+            if self.num_samples:
+                samples = pl_module.sample(self.num_samples, temperature=self.temperature)  # (N, C, T)
+                groups |= {f"sample_{index}": {"sample": clip} for index, clip in enumerate(samples)}
+        for name, waveforms in groups.items():
+            write_group(folder, name, waveforms, pl_module.sample_rate)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                log_to_wandb(logger, folder, groups, trainer.global_step)
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        if trainer.sanity_checking:
+            return False
+        validations = trainer.current_epoch // (trainer.check_val_every_n_epoch or 1)
+        is_last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
+        return is_last or validations % self.every_n_epochs == 0
+
+    def _reconstructions(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
+        """Name of each clip -> title -> (C, T)."""
+        if not self._clips:
+            return {}
+        originals = torch.stack(self._clips)  # (B, C, T)
+        reconstructions = module.reconstruct(originals)  # (B, C, T)
+        self._clips = []
+        return {
+            f"clip_{index}": {"original": original, "reconstruction": reconstruction}
+            for index, (original, reconstruction) in enumerate(zip(originals, reconstructions, strict=True))
+        }
+
+
+@contextmanager
+def same_noise(seed: int, device: torch.device) -> Iterator[None]:
+    """Within, torch draws from `seed`; afterwards, the generators are where they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def write_group(folder: Path, name: str, waveforms: dict[str, Tensor], sample_rate: int) -> None:
+    """Write `<name>_<title>.wav` for each waveform (C, T), and their spectrograms as `<name>.png`.
+
+    A group of one waveform is written as `<name>.wav`.
+    """
+    # both take long to import and are needed here only
+    import soundfile
+
+    from lightning_modules.reports.figures import spectrogram_figure
+
+    for title, waveform in waveforms.items():
+        stem = f"{name}_{title}" if len(waveforms) > 1 else name
+        pcm = waveform.detach().float().clamp(-1.0, 1.0).cpu().T.numpy()  # (T, C)
+        soundfile.write(folder / f"{stem}.wav", pcm, sample_rate, subtype="PCM_16")
+    spectrogram_figure(waveforms, sample_rate).savefig(folder / f"{name}.png")
+
+
+def log_to_wandb(
+    logger: WandbLogger, folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int
+) -> None:
+    """Send the files that `write_group` wrote, grouped by title."""
+    audio: dict[str, list[Path]] = {}
+    for name, waveforms in groups.items():
+        for title in waveforms:
+            stem = f"{name}_{title}" if len(waveforms) > 1 else name
+            audio.setdefault(title, []).append(folder / f"{stem}.wav")
+    for title, paths in audio.items():
+        captions = [path.stem for path in paths]
+        logger.log_audio(f"audio/{title}", [str(path) for path in paths], step=global_step, caption=captions)
+    for kind in ("clip", "sample"):  # apart, since W&B shows pictures of one size only in one panel
+        names = [name for name in groups if name.startswith(kind)]
+        if names:
+            paths = [str(folder / f"{name}.png") for name in names]
+            logger.log_image(f"spectrogram/{kind}", paths, step=global_step, caption=names)

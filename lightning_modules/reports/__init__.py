@@ -1,0 +1,1 @@
+"""Figures and pages made from audio and numbers; nothing here knows Lightning."""

@@ -1,0 +1,95 @@
+"""Pictures of sound.
+
+Figures are made without pyplot: it would start a window system and keep every figure alive.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_modules.spectrogram import MelSpectrogram, power_to_db
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DYNAMIC_RANGE_DB = 80.0
+FFT_SECONDS = 0.064
+HOP_SECONDS = 0.008
+NUM_MELS = 128
+TICK_HZ = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
+ROW_INCHES = (8.0, 2.1)
+
+
+def spectrogram_figure(waveforms: Mapping[str, Tensor], sample_rate: int) -> "Figure":
+    """Mel spectrograms below each other, in one scale of decibels, so that they can be compared by eye.
+
+    Args:
+        waveforms: Title of each row -> (C, T) or (T,); channels are averaged. The loudest cell of the first
+            row is 0 dB in all rows.
+        sample_rate: In Hz.
+
+    Returns:
+        A figure that no pyplot state holds; `figure.savefig(path)` writes it.
+
+    Raises:
+        ValueError: If there is no waveform.
+    """
+    from matplotlib.figure import Figure
+
+    if not waveforms:
+        raise ValueError("waveforms is empty; give at least one")
+    spectrograms = {title: mel_db(waveform, sample_rate) for title, waveform in waveforms.items()}
+    reference = next(iter(spectrograms.values())).max()
+    width, height = ROW_INCHES
+    figure = Figure(figsize=(width, height * len(spectrograms) + 0.4), dpi=100, layout="constrained")
+    rows = figure.subplots(len(spectrograms), sharex=True, squeeze=False)[:, 0]
+    for row, (title, waveform), decibels in zip(rows, waveforms.items(), spectrograms.values(), strict=True):
+        image = row.imshow(
+            decibels - reference,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            interpolation="nearest",
+            vmin=-DYNAMIC_RANGE_DB,
+            vmax=0.0,
+            extent=(0.0, waveform.shape[-1] / sample_rate, -0.5, NUM_MELS - 0.5),
+        )
+        row.set_title(title, loc="left", fontsize=10)
+        _label_frequencies(row, sample_rate)
+    rows[-1].set_xlabel("time (s)")
+    figure.colorbar(image, ax=list(rows), label="dB", pad=0.01)
+    return figure
+
+
+def mel_db(waveform: Tensor, sample_rate: int) -> np.ndarray:
+    """Mel spectrogram in dB of full scale, (C, T) or (T,) -> (M, N) float32; channels are averaged."""
+    mono = waveform.detach().float().cpu()
+    mono = mono.mean(0) if mono.ndim == 2 else mono  # (T,)
+    fft_samples = 2 ** round(math.log2(FFT_SECONDS * sample_rate))
+    mel = MelSpectrogram(sample_rate, fft_samples, max(1, round(HOP_SECONDS * sample_rate)), NUM_MELS)
+    with torch.no_grad():
+        return power_to_db(mel(mono)).numpy()
+
+
+def hz_to_mel(frequency: float) -> float:
+    """Slaney's mel scale: linear below 1 kHz, logarithmic above (Auditory Toolbox, 1998)."""
+    if frequency < 1000.0:
+        return 3.0 * frequency / 200.0
+    return 15.0 + 27.0 * math.log(frequency / 1000.0) / math.log(6.4)
+
+
+def mel_row(frequency: float, sample_rate: int) -> float:
+    """Row of `mel_db` at a frequency in Hz: band m is centred at (m + 1) / (M + 1) of the scale."""
+    return hz_to_mel(frequency) / hz_to_mel(sample_rate / 2) * (NUM_MELS + 1) - 1
+
+
+def _label_frequencies(axes: "Axes", sample_rate: int) -> None:
+    shown = [frequency for frequency in TICK_HZ if frequency < sample_rate / 2]
+    labels = [f"{frequency // 1000} k" if frequency >= 1000 else str(frequency) for frequency in shown]
+    axes.set_yticks([mel_row(frequency, sample_rate) for frequency in shown], labels, fontsize=8)
+    axes.set_ylabel("Hz")
