@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from datamodules.audio_io import RESAMPLER_QUALITY
@@ -182,6 +181,9 @@ class PcmCache:
         return view
 
     def _map(self, performance: int) -> NDArray[np.int16]:
+        # here and not above: what only builds a cache starts in half a second without it
+        import torch
+
         path = pcm_path(self.folder, self.audio[performance])
         length = self.entries[performance].samples * self.spec.channels
         try:

@@ -4,6 +4,8 @@ Datasets hand out whole batches, filled in place: one allocation and one copy pe
 to collate. Which clips make a batch is decided by a sampler, from the epoch, the rank and the position alone.
 """
 
+import hashlib
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from datamodules.batch import PcmBatch
 from datamodules.cache import PcmCache
 
 IntArray = NDArray[np.int64]
+
+_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 class ClipSelection(NamedTuple):
@@ -72,9 +76,9 @@ class Augmentation:
 def uniform(seed: int, epoch: int, number: IntArray, stream: int) -> NDArray[np.float64]:
     """Random numbers in [0, 1) that depend on nothing but the arguments.
 
-    A counter-based generator: the finaliser of SplitMix64 (Steele, Lea and Flood 2014), chained over the
-    four arguments. Unlike a stateful generator it needs no order of calls, so that any worker or device
-    computes any clip.
+    Clip n takes output n of the generator SplitMix64 (Steele, Lea and Flood 2014), whose state after n steps
+    is known in closed form; it starts from a hash of the other arguments. So no order of calls is needed,
+    and any worker or device computes any clip.
 
     Args:
         seed: Seed of the run.
@@ -85,18 +89,43 @@ def uniform(seed: int, epoch: int, number: IntArray, stream: int) -> NDArray[np.
     Returns:
         (B,) float64.
     """
-    key = np.zeros(1, dtype=np.uint64)
-    for value in (seed, epoch, stream):
-        key = _mix64(key ^ np.uint64(value % (1 << 64)))
-    bits = _mix64(key ^ _mix64(number.astype(np.uint64)))
+    digest = hashlib.blake2b(f"{seed}:{epoch}:{stream}".encode(), digest_size=8).digest()
+    state = np.frombuffer(digest, dtype="<u8")
+    bits = _mix64(state + (number + 1).astype(np.uint64) * _GOLDEN_GAMMA)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _mix64(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    value = value + np.uint64(0x9E3779B97F4A7C15)
+    """SplitMix64's output function, a bijection of 64-bit numbers; arithmetic wraps around."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+class _BufferPool:
+    """Memory for batches, used again once nothing refers to the batch any more.
+
+    A fresh buffer of a few megabytes costs more than filling it: the C library hands the memory back to the
+    kernel at every release, and the kernel clears each page again at the next use.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[NDArray[np.int16]] = []
+
+    def take(self, shape: tuple[int, int, int]) -> NDArray[np.int16]:
+        """An array of `shape` with arbitrary content; its memory comes back when the array is collected.
+
+        A tensor made by `torch.from_numpy` keeps the array alive for as long as its storage lives.
+        """
+        buffer = self._free.pop() if self._free else np.empty(shape, dtype=np.int16)
+        if buffer.shape != shape:
+            buffer = np.empty(shape, dtype=np.int16)
+        array = buffer[:]
+        weakref.finalize(array, self._free.append, buffer)
+        return array
+
+    def __getstate__(self) -> dict[str, list[NDArray[np.int16]]]:
+        return {"_free": []}
 
 
 class ClipDataset(Dataset[PcmBatch], ABC):
@@ -118,6 +147,7 @@ class ClipDataset(Dataset[PcmBatch], ABC):
         self.clip_samples = clip_samples
         self.num_clips = num_clips
         self.batch_size = batch_size
+        self._buffers = _BufferPool()
 
     @abstractmethod
     def plan(self, selection: ClipSelection) -> ClipPlan:
@@ -136,14 +166,10 @@ class ClipDataset(Dataset[PcmBatch], ABC):
         return self._read(self.plan(selection))
 
     def _read(self, plan: ClipPlan) -> PcmBatch:
-        size = (len(plan.row), self.cache.spec.channels, self.clip_samples)
-        pcm = torch.empty(size, dtype=torch.int16)
-        target = pcm.numpy()
+        target = self._buffers.take((len(plan.row), self.cache.spec.channels, self.clip_samples))
         for position, (row, start) in enumerate(zip(plan.row.tolist(), plan.start.tolist(), strict=True)):
             target[position] = self.cache.pcm(row)[start : start + self.clip_samples].T
-        return PcmBatch(
-            pcm, torch.from_numpy(plan.gain), torch.from_numpy(plan.row), torch.from_numpy(plan.start)
-        )
+        return PcmBatch(*map(torch.from_numpy, (target, plan.gain, plan.row, plan.start)))
 
 
 class TrainingClips(ClipDataset):
@@ -172,16 +198,16 @@ class TrainingClips(ClipDataset):
         super().__init__(cache, rows, clip_samples, num_clips, batch_size)
         self.seed = seed
         self.augmentation = augmentation
-        self._last_start = np.cumsum(cache.samples[self.rows] - clip_samples + 1)  # (P,)
+        counts = cache.samples[self.rows] - clip_samples + 1  # (P,) valid positions of each performance
+        self._end = np.cumsum(counts)
+        self._begin = self._end - counts
 
     def plan(self, selection: ClipSelection) -> ClipPlan:  # noqa: D102
         epoch, number = selection
-        total = self._last_start[-1]
-        position = (uniform(self.seed, epoch, number, stream=0) * total).astype(np.int64)
-        choice = np.searchsorted(self._last_start, position, side="right")
-        first = np.concatenate(([0], self._last_start))[choice]
+        position = (uniform(self.seed, epoch, number, stream=0) * self._end[-1]).astype(np.int64)
+        choice = np.searchsorted(self._end, position, side="right")
         gain = self.augmentation.gains(self.seed, epoch, number)
-        return ClipPlan(self.rows[choice], position - first, gain)
+        return ClipPlan(self.rows[choice], position - self._begin[choice], gain)
 
 
 class EvaluationClips(ClipDataset):

@@ -1,9 +1,15 @@
-"""Fixtures shared by the tests: a toy experiment that trains in a second."""
+"""Fixtures shared by the tests: a toy experiment that trains in a second, a tiny release made by code."""
 
+import csv
+import json
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 TOYS = Path(__file__).parent / "toys"
 # `class_path: toy_experiment.ToyModule` in YAML must be importable, also by processes that the tests start
@@ -39,3 +45,98 @@ def wandb_stays_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may reach W&B, whatever account is configured on the machine."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delenv("WANDB_RUN_ID", raising=False)
+
+
+COLUMNS = (
+    "canonical_composer",
+    "canonical_title",
+    "split",
+    "year",
+    "midi_filename",
+    "audio_filename",
+    "duration",
+)
+
+
+@dataclass
+class Recording:
+    """One row of a made release, and how its WAV is written."""
+
+    name: str
+    split: str = "train"
+    seconds: float = 2.0
+    rate: int = 44_100
+    channels: int = 2
+    subtype: str = "PCM_16"
+    year: int = 2009
+    composer: str = "Franz Schubert"
+    title: str = ""
+    waveform: np.ndarray | None = field(default=None, repr=False)
+    """(T, C) float; decaying notes by default."""
+
+    @property
+    def audio(self) -> str:
+        return f"{self.year}/{self.name}.wav"
+
+    def row(self) -> dict[str, str | int | float]:
+        values = (self.composer, self.title or f"Sonata {self.name}", self.split, self.year)
+        return dict(
+            zip(COLUMNS, (*values, f"{self.year}/{self.name}.midi", self.audio, self.seconds), strict=True)
+        )
+
+    def write(self, root: Path) -> None:
+        path = root / self.audio
+        path.parent.mkdir(parents=True, exist_ok=True)
+        waveform = self.waveform if self.waveform is not None else self._notes()
+        soundfile.write(path, waveform, self.rate, subtype=self.subtype)
+
+    def _notes(self) -> np.ndarray:
+        """A decaying note every quarter of a second, a little different in each channel."""
+        random = np.random.default_rng(sum(self.name.encode()))
+        time = np.arange(round(self.seconds * self.rate)) / self.rate
+        waveform = np.zeros((len(time), self.channels))
+        for onset in np.arange(0, self.seconds, 0.25):
+            frequency = 440 * 2 ** (random.integers(-24, 24) / 12)
+            since = np.maximum(time - onset, 0)
+            note = np.sin(2 * np.pi * frequency * since) * np.exp(-3 * since) * (time >= onset)
+            waveform += note[:, None] * random.uniform(0.1, 0.2, size=self.channels)
+        return 0.5 * waveform
+
+
+@pytest.fixture
+def recording() -> type[Recording]:
+    """The class `Recording`, for tests that make their own release."""
+    return Recording
+
+
+@pytest.fixture
+def make_release() -> Callable[..., Path]:
+    """A function that writes a release: `make_release(root, recordings, stem=...)` returns its root."""
+
+    def make(root: Path, recordings: Sequence[Recording], stem: str = "maestro-v3.0.0") -> Path:
+        root.mkdir(parents=True, exist_ok=True)
+        rows = [recording.row() for recording in recordings]
+        with (root / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        columns = {c: {str(i): row[c] for i, row in enumerate(rows)} for c in COLUMNS}
+        (root / f"{stem}.json").write_text(json.dumps(columns), encoding="utf-8")
+        for one in recordings:
+            one.write(root)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def tiny_release(tmp_path: Path, make_release: Callable[..., Path]) -> Path:
+    """Three training recordings, one for validation, one for test: 2 to 4 s, 44.1 and 48 kHz mixed."""
+    recordings = [
+        Recording("a", seconds=2.0),
+        Recording("b", seconds=3.0, rate=48_000, composer="Franz Liszt"),
+        Recording("c", seconds=4.0, year=2014),
+        Recording("d", split="validation", seconds=2.5),
+        Recording("e", split="test", seconds=2.5, rate=48_000, year=2014),
+    ]
+    return make_release(tmp_path / "maestro-v3.0.0", recordings)
