@@ -162,9 +162,7 @@ class RunWandbLogger(WandbLogger):
         if mode == "online":
             rank_zero_info(f"W&B: {self.where}")
         elif mode == "offline":
-            rank_zero_info(
-                f"W&B: offline. Look at it: wandb leet {self.where}   Upload it: wandb sync {self.where}"
-            )
+            rank_zero_info(f"W&B: offline; `wandb leet` or `wandb sync` {self.where}")
         return started
 
     def _describe_metrics(self, started: "wandb.Run | RunDisabled") -> None:

@@ -106,13 +106,12 @@ class TrainerCLI(LightningCLI):
                 "folder",
                 "leave it out and say with runs_dir, experiment and run_id where the run goes",
             )
-        self.saved_config = self._saved_config()
-
-    def _saved_config(self) -> str:
-        """The resolved options as YAML that starts the same thing again, as a new run."""
-        options = self.config[self.subcommand].clone()
-        options.experiment, options.run_id, options.ckpt_path = self.run.experiment, None, None
-        return self._parser(self.subcommand).dump(options, skip_none=False)
+        # saved so that the same thing can be started again, as a new run
+        saved = self.config[self.subcommand].clone()
+        saved.experiment, saved.run_id, saved.ckpt_path = self.run.experiment, None, None
+        self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_none=False)
+        saved.pop("config")
+        self.saved_options: dict[str, Any] = saved.as_dict()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 (Lightning's signature)
         """Make the run folder, now that model and data exist, and the Trainer that writes into it."""
@@ -150,7 +149,7 @@ class TrainerCLI(LightningCLI):
         options = self.config[self.subcommand]
         loggers: list[Logger] = run_loggers(
             self.run,
-            config=OmegaConf.to_container(OmegaConf.create(self.saved_config)),
+            config=self.saved_options,
             tags=options.tags,
             monitor=Monitor(options.checkpoint.monitor, options.checkpoint.mode),
         )

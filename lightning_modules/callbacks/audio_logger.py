@@ -154,5 +154,5 @@ def log_to_wandb(
     for kind in ("clip", "sample"):  # apart, since W&B shows pictures of one size only in one panel
         names = [name for name in groups if name.startswith(kind)]
         if names:
-            paths = [str(folder / f"{name}.png") for name in names]
-            logger.log_image(f"spectrogram/{kind}", paths, step=global_step, caption=names)
+            pictures = [str(folder / f"{name}.png") for name in names]
+            logger.log_image(f"spectrogram/{kind}", pictures, step=global_step, caption=names)

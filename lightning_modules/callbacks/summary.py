@@ -49,11 +49,10 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
         lines.append(("Continue", f"lightning fit --ckpt_path {last} --trainer.max_epochs N"))
     for logger in trainer.loggers:
         where = getattr(logger, "where", None)  # of RunWandbLogger
-        if where:
-            offline = getattr(logger, "is_offline", False)
-            lines.append(
-                ("W&B", f"wandb sync {where}   (or look at it here: wandb leet …)" if offline else where)
-            )
+        if where and getattr(logger, "is_offline", False):
+            lines += [("Curves", f"wandb leet {where}"), ("Upload", f"wandb sync {where}")]
+        elif where:
+            lines.append(("Curves", where))
     return lines
 
 

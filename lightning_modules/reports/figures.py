@@ -21,7 +21,7 @@ DYNAMIC_RANGE_DB = 80.0
 FFT_SECONDS = 0.064
 HOP_SECONDS = 0.008
 NUM_MELS = 128
-TICK_HZ = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
+TICK_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 ROW_INCHES = (8.0, 2.1)
 
 
@@ -43,12 +43,16 @@ def spectrogram_figure(waveforms: Mapping[str, Tensor], sample_rate: int) -> "Fi
 
     if not waveforms:
         raise ValueError("waveforms is empty; give at least one")
-    spectrograms = {title: mel_db(waveform, sample_rate) for title, waveform in waveforms.items()}
-    reference = next(iter(spectrograms.values())).max()
+    front_end = mel_front_end(sample_rate)
+    spectrograms = [mel_db(waveform, front_end) for waveform in waveforms.values()]
+    reference = spectrograms[0].max()
     width, height = ROW_INCHES
-    figure = Figure(figsize=(width, height * len(spectrograms) + 0.4), dpi=100, layout="constrained")
-    rows = figure.subplots(len(spectrograms), sharex=True, squeeze=False)[:, 0]
-    for row, (title, waveform), decibels in zip(rows, waveforms.items(), spectrograms.values(), strict=True):
+    total = height * len(spectrograms) + 0.3
+    figure = Figure(figsize=(width, total), dpi=100)
+    # margins by hand: matplotlib's automatic layout draws everything twice
+    grid = {"left": 0.07, "right": 0.97, "bottom": 0.5 / total, "top": 1 - 0.3 / total, "hspace": 0.25}
+    rows = figure.subplots(len(spectrograms), sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
+    for row, (title, waveform), decibels in zip(rows, waveforms.items(), spectrograms, strict=True):
         image = row.imshow(
             decibels - reference,
             origin="lower",
@@ -62,18 +66,22 @@ def spectrogram_figure(waveforms: Mapping[str, Tensor], sample_rate: int) -> "Fi
         row.set_title(title, loc="left", fontsize=10)
         _label_frequencies(row, sample_rate)
     rows[-1].set_xlabel("time (s)")
-    figure.colorbar(image, ax=list(rows), label="dB", pad=0.01)
+    figure.colorbar(image, ax=list(rows), label="dB", pad=0.015, fraction=0.07)
     return figure
 
 
-def mel_db(waveform: Tensor, sample_rate: int) -> np.ndarray:
+def mel_front_end(sample_rate: int) -> MelSpectrogram:
+    """Mel spectrogram whose windows last the same at every sample rate (to the nearest power of two)."""
+    fft_samples = 2 ** round(math.log2(FFT_SECONDS * sample_rate))
+    return MelSpectrogram(sample_rate, fft_samples, max(1, round(HOP_SECONDS * sample_rate)), NUM_MELS)
+
+
+def mel_db(waveform: Tensor, front_end: MelSpectrogram) -> np.ndarray:
     """Mel spectrogram in dB of full scale, (C, T) or (T,) -> (M, N) float32; channels are averaged."""
     mono = waveform.detach().float().cpu()
     mono = mono.mean(0) if mono.ndim == 2 else mono  # (T,)
-    fft_samples = 2 ** round(math.log2(FFT_SECONDS * sample_rate))
-    mel = MelSpectrogram(sample_rate, fft_samples, max(1, round(HOP_SECONDS * sample_rate)), NUM_MELS)
     with torch.no_grad():
-        return power_to_db(mel(mono)).numpy()
+        return power_to_db(front_end(mono)).numpy()
 
 
 def hz_to_mel(frequency: float) -> float:
