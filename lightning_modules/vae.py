@@ -41,8 +41,8 @@ class VAE(GenerativeModule):
     """Variational autoencoder of raw audio (Kingma & Welling 2014).
 
     x (B, C, T) -> encoder -> fully connected layer -> q(z|x) = N(mean, diag exp(log_variance)) -> z, and the
-    output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats per sample of
-    audio, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance that is
+    output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats per sample
+    of audio, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance that is
     logged apart and is no part of the ELBO.
 
     Args:

@@ -53,7 +53,7 @@ def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
         target: (B, C, T).
 
     Returns:
-        (B,) in dB, mean over channels; a silent target or estimate gives a large negative value, not NaN.
+        (B,) in dB, mean over channels; at least -100, which is what silence on either side gives.
     """
     estimate = estimate.double() - estimate.double().mean(-1, keepdim=True)
     target = target.double() - target.double().mean(-1, keepdim=True)
@@ -63,5 +63,5 @@ def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     )
     signal = (projection * target).square().sum(-1)
     distortion = (estimate - projection * target).square().sum(-1)
-    ratio = signal.clamp_min(tiny) / distortion.clamp_min(tiny)
-    return (10.0 * torch.log10(ratio)).mean(-1).float()
+    ratio = signal / distortion.clamp_min(tiny)
+    return power_to_db(ratio).mean(-1).float()

@@ -49,7 +49,10 @@ class ConvNeXtEncoder(Encoder):
         strides: Striding of each downsampling layer; the product is the hop.
         stem_channels: Features after each downsampling layer but the last.
         num_blocks: ConvNeXt blocks at the frame rate.
-        kernel_size: Frames seen by each block.
+        kernel_size: Frames seen by each block; odd.
+
+    Raises:
+        ValueError: If there is not one `stem_channels` fewer than `strides`.
     """
 
     def __init__(
@@ -68,6 +71,11 @@ class ConvNeXtEncoder(Encoder):
         self.stem_channels = list(stem_channels)
         self.num_blocks = num_blocks
         self.kernel_size = kernel_size
+        if len(self.stem_channels) != len(self.strides) - 1:
+            raise ValueError(
+                f"ConvNeXtEncoder: {len(self.strides)} strides need {len(self.strides) - 1} stem_channels, "
+                f"got strides={self.strides}, stem_channels={self.stem_channels}"
+            )
         self.hop_samples = 1
         widths = [channels, *stem_channels, hidden_size]
         layers: list[nn.Module] = []

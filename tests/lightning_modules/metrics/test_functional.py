@@ -1,0 +1,49 @@
+import math
+
+import pytest
+import torch
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+
+from lightning_modules.metrics import functional
+from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude
+
+
+def noise(clips: int = 2, seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(clips, 1, 16000, generator=torch.Generator().manual_seed(seed))
+
+
+def test_log_mel_distance_of_a_gain_is_the_gain_in_db():
+    gains = torch.tensor([0.5, 0.1]).view(2, 1, 1)
+    distance = functional.log_mel_distance(gains * noise(), noise(), MelSpectrogram(16000), floor_db=-200)
+    torch.testing.assert_close(distance, torch.tensor([20 * math.log10(2), 20.0]), atol=1e-3, rtol=0)
+
+
+def test_log_mel_distance_ignores_what_is_below_the_floor():
+    quiet = 1e-7 * noise()
+    assert functional.log_mel_distance(0 * quiet, quiet, MelSpectrogram(16000)).abs().max() == 0.0
+
+
+def test_multi_scale_spectral_distance_of_half_amplitude():
+    scales = [STFTMagnitude(n, n // 4, floor=1e-9) for n in (1024, 256)]
+    distance = functional.multi_scale_spectral_distance(0.5 * noise(), noise(), scales)
+    torch.testing.assert_close(distance, torch.full((2,), 0.5 + math.log(2.0)), atol=1e-3, rtol=0)
+
+
+def test_si_sdr_equals_torchmetrics():
+    estimate, target = noise(3, seed=1) + 0.5 * noise(3) + 0.02, noise(3)
+    expected = scale_invariant_signal_distortion_ratio(estimate, target, zero_mean=True).mean(-1)
+    torch.testing.assert_close(functional.si_sdr(estimate, target), expected, atol=1e-3, rtol=0)
+
+
+def test_si_sdr_of_orthogonal_noise_at_a_tenth_is_20_db_whatever_the_scale():
+    time = torch.arange(16000) / 16000
+    target = torch.sin(2 * math.pi * 440 * time).view(1, 1, -1)
+    error = torch.sin(2 * math.pi * 660 * time).view(1, 1, -1)
+    assert functional.si_sdr(target + 0.1 * error, target).item() == pytest.approx(20.0, abs=1e-3)
+    assert functional.si_sdr(0.01 * (target + 0.1 * error), target).item() == pytest.approx(20.0, abs=1e-3)
+
+
+def test_si_sdr_of_silence_is_bad_and_not_nan():
+    silence = torch.zeros(1, 1, 16000)
+    assert functional.si_sdr(silence, noise(1)).item() == -100.0
+    assert functional.si_sdr(noise(1), silence).item() == -100.0

@@ -1,0 +1,109 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from lightning_modules.networks.coarse_generator import CoarseGenerator
+from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead, InverseSTFTHead
+from lightning_modules.networks.encoder import AUDIO_SCALE, ConvNeXtEncoder
+
+
+def test_encoder_gives_one_frame_per_hop():
+    encoder = ConvNeXtEncoder(channels=2, hidden_size=8, strides=(4, 8), stem_channels=(6,), num_blocks=1)
+    assert encoder.hop_samples == 32
+    assert encoder(torch.zeros(3, 2, 320)).shape == (3, 8, 10)
+
+
+def test_encoder_front_end_is_linear_in_the_waveform():
+    encoder = ConvNeXtEncoder(hidden_size=8, strides=(4, 8), stem_channels=(6,), num_blocks=0)
+    torch.manual_seed(0)
+    one, two = torch.randn(2, 1, 1, 320)
+    silence = encoder(torch.zeros(1, 1, 320))
+    torch.testing.assert_close(
+        encoder(one + two) - silence, encoder(one) + encoder(two) - 2 * silence, atol=1e-4, rtol=1e-4
+    )
+    first = encoder.downsample[0]
+    expected = functional.conv1d(AUDIO_SCALE * one, first.weight, first.bias, stride=4, padding=4)
+    torch.testing.assert_close(encoder.downsample[1](expected), encoder(one))
+
+
+@pytest.mark.parametrize("arguments", [{"strides": (4, 8), "stem_channels": ()}])
+def test_encoder_needs_a_width_per_stride(arguments):
+    with pytest.raises(
+        ValueError, match=r"2 strides need 1 stem_channels, got strides=\[4, 8\], stem_channels=\[\]"
+    ):
+        ConvNeXtEncoder(**arguments)
+
+
+def test_coarse_generator_is_a_plain_two_layer_network_per_latent():
+    torch.manual_seed(0)
+    network = CoarseGenerator(latent_size=3, hop_samples=5, channels=2, hidden_size=7, overlap=1)
+    latent = torch.randn(2, 3, 4)
+    output = network(latent)
+    assert output.shape == (2, 2, 20)
+    for frame in range(4):
+        hidden = functional.gelu(latent[:, :, frame] @ network.hidden.weight.T + network.hidden.bias)
+        samples = (hidden @ network.output.weight.T + network.output.bias).view(2, 2, 5)
+        torch.testing.assert_close(output[..., frame * 5 : (frame + 1) * 5], samples)
+    assert sum(p.numel() for p in network.parameters()) == (3 * 7 + 7) + (7 * 10 + 10)
+
+
+def test_fully_connected_head_gives_the_samples_of_each_frame():
+    torch.manual_seed(0)
+    head = FullyConnectedHead(hidden_size=6, hop_samples=4, channels=2, overlap=1)
+    hidden = torch.randn(3, 5, 6)
+    expected = (hidden @ head.output.weight.T + head.output.bias).view(3, 5, 2, 4)
+    torch.testing.assert_close(head(hidden), expected.transpose(1, 2).reshape(3, 2, 20))
+
+
+def test_inverse_stft_head_equals_a_naive_weighted_overlap_add():
+    torch.manual_seed(0)
+    hop, frames = 16, 12
+    head = InverseSTFTHead(hidden_size=8, hop_samples=hop)
+    torch.nn.init.normal_(head.output.weight, std=0.3)
+    hidden = torch.randn(1, frames, 8)
+    parameters = head.output(hidden).view(1, frames, 2, 33)
+    magnitude = parameters[:, :, 0].clamp(max=head.largest_log_magnitude).exp()
+    spectrum = torch.polar(magnitude, parameters[:, :, 1]).transpose(1, 2)  # (1, F, N)
+    window = torch.hann_window(64)
+    # by hand: window, add, divide by the sum of squared windows (torch.istft refuses windows that end in zero)
+    pieces = torch.fft.irfft(spectrum.transpose(1, 2) * window.sum() / 2, n=64) * window
+    total, envelope = torch.zeros(15 * hop), torch.zeros(15 * hop)
+    for index in range(frames):
+        total[index * hop : index * hop + 64] += pieces[0, index]
+        envelope[index * hop : index * hop + 64] += window.square()
+    inner = slice(3 * hop, 12 * hop)  # where four windows overlap
+    ours = head(hidden)[0, 0]
+    start = 3 * hop // 2
+    torch.testing.assert_close(
+        ours[3 * hop - start : 12 * hop - start],
+        (total / envelope.clamp_min(1e-3))[inner],
+        atol=1e-5,
+        rtol=1e-4,
+    )
+
+
+def test_inverse_stft_head_makes_a_sine_of_the_amplitude_in_its_bin():
+    hop = 64
+    head = InverseSTFTHead(hidden_size=1, hop_samples=hop)
+    frames = torch.arange(40)
+    with torch.no_grad():
+        head.output.weight.zero_()
+        head.output.bias.fill_(-30.0)
+        bias = head.output.bias.view(2, -1)
+        bias[1] = 0.0
+        bias[0, 8] = math.log(0.25)  # 8 periods per window, 2 per hop: the phase stays
+    audio = head(torch.zeros(1, len(frames), 1))[0, 0]
+    assert audio[4 * hop : -4 * hop].abs().max().item() == pytest.approx(0.25, rel=1e-3)
+
+
+def test_heads_with_too_little_overlap_are_refused():
+    with pytest.raises(ValueError, match="overlap >= 3 hops, got 2"):
+        InverseSTFTHead(8, 16, overlap=2)
+
+
+def test_decoder_gives_one_hop_per_frame():
+    decoder = ConvNeXtDecoder(5, InverseSTFTHead(8, 16, channels=2), num_blocks=1)
+    assert decoder.hop_samples == 16
+    assert decoder(torch.zeros(3, 5, 7)).shape == (3, 2, 112)

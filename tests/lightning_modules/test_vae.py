@@ -1,0 +1,247 @@
+import functools
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch.utils.data import DataLoader
+
+from datamodules.batch import Batch
+from lightning_modules.distributions.likelihoods import GaussianLikelihood
+from lightning_modules.distributions.posterior import DiagonalGaussian
+from lightning_modules.distributions.priors import StandardNormal
+from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
+from lightning_modules.networks.coarse_generator import CoarseGenerator
+from lightning_modules.networks.decoder import ConvNeXtDecoder, InverseSTFTHead
+from lightning_modules.networks.encoder import ConvNeXtEncoder
+from lightning_modules.schedules.kl_weight import ConstantKLWeight, LinearWarmupKLWeight
+from lightning_modules.vae import VAE
+
+HOP, SIZE, CLIP = 16, 4, 256
+
+
+def make_vae(channels: int = 1, **changes) -> VAE:
+    torch.manual_seed(0)
+    arguments = {
+        "sample_rate": 16000,
+        "clip_samples": CLIP,
+        "encoder": ConvNeXtEncoder(channels, 8, strides=(4, 4), stem_channels=(6,), num_blocks=1),
+        "prior": StandardNormal(SIZE),
+        "likelihood": GaussianLikelihood(),
+        "kl_weight": ConstantKLWeight(0.5),
+        "optimizer": functools.partial(torch.optim.AdamW, lr=1e-2),
+        "coarse_generator": CoarseGenerator(SIZE, HOP, channels, hidden_size=8),
+        "decoder": ConvNeXtDecoder(SIZE, InverseSTFTHead(8, HOP, channels), num_blocks=1),
+        "latent_size": SIZE,
+        "spectral_loss": MultiResolutionSTFTLoss([128, 64]),
+        "spectral_weight": 0.7,
+        "channels": channels,
+    }
+    return VAE(**(arguments | changes))
+
+
+def clip_vae(**changes) -> VAE:
+    return make_vae(
+        latent="clip",
+        coarse_generator=CoarseGenerator(SIZE, CLIP, hidden_size=8, overlap=1),
+        decoder=ConvNeXtDecoder(3, InverseSTFTHead(8, HOP), num_blocks=1),
+        **changes,
+    )
+
+
+def audio(clips: int = 3, samples: int = CLIP, channels: int = 1, seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(clips, channels, samples, generator=torch.Generator().manual_seed(seed))
+
+
+def make_batch(**shape: int) -> Batch:
+    waveform = audio(**shape)
+    zeros = torch.zeros(len(waveform), dtype=torch.long)
+    return Batch(waveform, zeros, zeros)
+
+
+def logged_step(model: VAE, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """One training step outside a Trainer, with what it logs."""
+    logged = {}
+    model.log = lambda name, value, **options: logged.update({name: float(value)})
+    model.log_dict = lambda values, **options: logged.update({k: float(v) for k, v in values.items()})
+    return model.training_step(batch, 0), logged
+
+
+@pytest.mark.parametrize("samples", [1, HOP, CLIP - 1, CLIP, CLIP + 1, 1000])
+@pytest.mark.parametrize("make", [make_vae, clip_vae])
+def test_any_length_is_reconstructed_at_its_own_length(make, samples):
+    model = make().eval()
+    assert model.reconstruct(audio(2, samples)).shape == (2, 1, samples)
+    assert model.sample(2, samples).shape == (2, 1, samples)
+
+
+@pytest.mark.parametrize(("make", "frames"), [(make_vae, CLIP // HOP), (clip_vae, 1)])
+def test_one_latent_per_frame_or_one_per_clip(make, frames):
+    model = make()
+    assert model.encode(audio()).mean.shape == (3, SIZE, frames)
+    assert model.encode(audio(samples=2 * CLIP)).mean.shape == (3, SIZE, 2 * frames)
+
+
+def test_stereo():
+    model = make_vae(channels=2)
+    assert model.reconstruct(audio(channels=2, samples=300)).shape == (3, 2, 300)
+
+
+def test_padding_with_silence_changes_nothing():
+    model = make_vae().eval()
+    short = audio(1, CLIP - 5)
+    padded = torch.nn.functional.pad(short, (0, 5))
+    torch.testing.assert_close(model.encode(short).mean, model.encode(padded).mean)
+
+
+def test_output_is_the_sum_of_coarse_signal_and_residual():
+    model = make_vae()
+    latent = torch.randn(2, SIZE, 5)
+    torch.testing.assert_close(model.decode(latent), model.coarse_generator(latent) + model.decoder(latent))
+    without = make_vae(decoder=None)
+    torch.testing.assert_close(without.decode(latent), without.coarse_generator(latent))
+    alone = make_vae(coarse_generator=None)
+    torch.testing.assert_close(alone.decode(latent), alone.decoder(latent))
+
+
+def test_loss_is_the_sum_of_its_logged_weighted_parts():
+    model = make_vae(free_nats=0.1)
+    loss, logged = logged_step(model, make_batch())
+    parts = {name: value for name, value in logged.items() if name.startswith("train/weighted/")}
+    assert len(parts) == 3
+    assert loss.item() == pytest.approx(sum(parts.values()), rel=1e-6)
+    weights = {"negative_log_likelihood": 1.0, "kl": 0.5, "spectral": 0.7}
+    for name, weight in weights.items():
+        assert parts[f"train/weighted/{name}"] == pytest.approx(weight * logged[f"train/{name}"], rel=1e-6)
+
+
+def test_without_spectral_loss_and_with_beta_1_the_loss_is_the_negative_elbo_per_sample():
+    model = make_vae(spectral_loss=None, kl_weight=ConstantKLWeight(1.0))
+    loss, logged = logged_step(model, make_batch())
+    assert loss.item() == pytest.approx(-logged["train/elbo_nats_per_second"] / 16000, rel=1e-5)
+    assert logged["train/bits_per_second"] == pytest.approx(
+        logged["train/kl_nats_per_second"] * 1.442695, rel=1e-5
+    )
+
+
+def test_the_elbo_equals_an_independent_computation():
+    model = make_vae().eval()
+    waveform = audio()
+    torch.manual_seed(5)
+    result = model(waveform)
+    torch.manual_seed(5)
+    posterior = model.encode(waveform)
+    noise = torch.randn_like(posterior.mean)
+    latent = posterior.mean + posterior.log_variance.exp().sqrt() * noise
+    output = model.coarse_generator(latent) + model.decoder(latent)
+    q = torch.distributions.Normal(posterior.mean, (posterior.log_variance / 2).exp())
+    kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0, 1)).sum(dim=(1, 2))
+    log_likelihood = torch.distributions.Normal(output, 0.02).log_prob(waveform).sum(dim=(1, 2))
+    torch.testing.assert_close(result.elbo.value, log_likelihood - kl, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("make", [make_vae, clip_vae])
+def test_gradients_reach_every_parameter(make):
+    model = make()
+    loss, _ = logged_step(model, make_batch())
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_input_reaches_the_output_only_through_z(monkeypatch):
+    model = make_vae()
+    waveform = audio().requires_grad_()
+    reached = torch.autograd.grad(model(waveform).output.sum(), waveform)[0]
+    assert reached.abs().max() > 0  # with z in place there is a way
+    fixed = torch.randn(3, SIZE, CLIP // HOP)
+    monkeypatch.setattr(DiagonalGaussian, "sample", lambda self: fixed)
+    assert torch.equal(model(waveform).output, model(audio(seed=9)).output)
+    assert torch.autograd.grad(model(waveform).output.sum(), waveform, allow_unused=True)[0] is None
+
+
+def test_beta_follows_its_schedule():
+    model = make_vae(kl_weight=LinearWarmupKLWeight(1.0, warmup_steps=10))
+    _, logged = logged_step(model, make_batch())
+    assert logged["train/beta"] == 0.0
+    assert logged["train/weighted/kl"] == 0.0
+    assert logged["train/kl"] > 0.0
+
+
+def test_bfloat16_autocast_keeps_the_likelihood_and_the_output_in_float32():
+    model = make_vae()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = model(audio())
+    assert result.output.dtype == result.elbo.log_likelihood.dtype == result.elbo.kl.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"coarse_generator": None, "decoder": None}, "needs a coarse_generator, a decoder, or both"),
+        ({"latent_size": 5}, "latent_size is 5 but decoder.latent_size is 4"),
+        (
+            {"channels": 2, "encoder": ConvNeXtEncoder(hidden_size=8)},
+            "channels is 2 but encoder.channels is 1",
+        ),
+        (
+            {"decoder": ConvNeXtDecoder(SIZE, InverseSTFTHead(8, 32), num_blocks=1)},
+            "encoder.hop_samples is 16 but decoder.hop_samples is 32",
+        ),
+        (
+            {"coarse_generator": CoarseGenerator(SIZE, 32)},
+            "samples per z is 16 but coarse_generator.hop_samples is 32",
+        ),
+        ({"latent": "clip"}, "samples per z is 256 but coarse_generator.hop_samples is 16"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_vae(**changes)
+
+
+class Losses(Callback):
+    """Collects the loss of every step."""
+
+    def __init__(self):
+        self.values = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.values.append(outputs["loss"].item())
+
+
+def fit(steps: int = 4) -> list[float]:
+    """Losses of a few steps on fixed data, from a fixed seed."""
+    model = make_vae()
+    torch.manual_seed(7)
+    loader = DataLoader([make_batch(clips=2, seed=seed) for seed in range(steps)], batch_size=None)
+    losses = Losses()
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        callbacks=[losses],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, loader)
+    return losses.values
+
+
+def test_a_fixed_seed_gives_bit_identical_losses():
+    first = fit()
+    assert len(set(first)) == 4
+    assert fit() == first
+
+
+def test_training_lowers_the_loss_on_a_fixed_batch():
+    model = make_vae()
+    batch = make_batch()
+    optimizer = model.configure_optimizers()
+    first, _ = logged_step(model, batch)
+    for _ in range(60):
+        optimizer.zero_grad()
+        logged_step(model, batch)[0].backward()
+        optimizer.step()
+    assert logged_step(model, batch)[0].item() < first.item() - 0.5
