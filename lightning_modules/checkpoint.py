@@ -105,8 +105,12 @@ def _describe_object(value: object, where: str) -> dict[str, Any]:
 
 
 def _describe_partial(value: functools.partial[Any], where: str) -> dict[str, Any]:
-    """A class with some of its arguments; from YAML it comes as `partial(instantiate, cls, **arguments)`."""
-    positional = [value.func, *value.args] if isinstance(value.func, type) else list(value.args)
+    """A class with some of its arguments; from YAML it comes wrapped in jsonargparse's own functions."""
+    positional = [
+        item
+        for item in (value.func, *value.args)
+        if isinstance(item, type) or not getattr(item, "__module__", "").startswith("jsonargparse.")
+    ]
     if len(positional) != 1 or not isinstance(positional[0], type):
         raise CheckpointError(
             f"{where} is {_shown(value)}, which a checkpoint cannot hold as an argument",

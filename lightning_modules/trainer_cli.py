@@ -109,7 +109,7 @@ class TrainerCLI(LightningCLI):
         # saved so that the same thing can be started again, as a new run
         saved = self.config[self.subcommand].clone()
         saved.experiment, saved.run_id, saved.ckpt_path = self.run.experiment, None, None
-        self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_none=False)
+        self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_unset=False)
         saved.pop("config")
         self.saved_options: dict[str, Any] = saved.as_dict()
 

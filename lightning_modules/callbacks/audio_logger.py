@@ -26,7 +26,9 @@ class AudioLogger(pl.Callback):
         every_n_epochs: How many epochs with a validation lie between two writings; the last epoch always
             writes.
         num_clips: Number of validation clips; 0 for none.
-        num_samples: Number of generated clips; 0 for none.
+        num_generated: Number of generated clips; 0 for none.
+        clip_seconds: Longest part of a validation clip to write, from its start.
+        generated_seconds: Length of the generated clips; None for the training clip length.
         temperature: Temperature of the generated clips.
         seed: Seed of their noise.
     """
@@ -35,20 +37,24 @@ class AudioLogger(pl.Callback):
         self,
         every_n_epochs: int = 1,
         num_clips: int = 4,
-        num_samples: int = 4,
+        num_generated: int = 4,
+        clip_seconds: float = 8.0,
+        generated_seconds: float | None = None,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
         for name, value, least in (
             ("every_n_epochs", every_n_epochs, 1),
             ("num_clips", num_clips, 0),
-            ("num_samples", num_samples, 0),
+            ("num_generated", num_generated, 0),
         ):
             if value < least:
                 raise ValueError(f"AudioLogger's {name} is {value}; give at least {least}")
         self.every_n_epochs = every_n_epochs
         self.num_clips = num_clips
-        self.num_samples = num_samples
+        self.num_generated = num_generated
+        self.clip_seconds = clip_seconds
+        self.generated_seconds = generated_seconds
         self.temperature = temperature
         self.seed = seed
         self._clips: list[Tensor] = []
@@ -70,7 +76,8 @@ class AudioLogger(pl.Callback):
         if dataloader_idx == 0 and pl_module.can_reconstruct and self._is_due(trainer):
             batches = max(int(min(trainer.num_val_batches[0], 1 << 30)), 1)
             wanted = [index * batches // self.num_clips for index in range(self.num_clips)]
-            self._clips.extend(batch.waveform[: wanted.count(batch_idx)].unbind())
+            longest = round(self.clip_seconds * pl_module.sample_rate)
+            self._clips.extend(batch.waveform[: wanted.count(batch_idx), :, :longest].unbind())
 
     def on_validation_epoch_end(
         self,
@@ -83,10 +90,7 @@ class AudioLogger(pl.Callback):
         folder = free_path(Path(trainer.default_root_dir) / "samples" / f"step_{trainer.global_step:06d}")
         folder.mkdir(parents=True)
         with trainer.precision_plugin.forward_context(), same_noise(self.seed, pl_module.device):
-            groups = self._reconstructions(pl_module)
-            if self.num_samples:
-                samples = pl_module.sample(self.num_samples, temperature=self.temperature)  # (N, C, T)
-                groups |= {f"sample_{index}": {"sample": clip} for index, clip in enumerate(samples)}
+            groups = self._reconstructions(pl_module) | self._generated(pl_module)
         for name, waveforms in groups.items():
             write_group(folder, name, waveforms, pl_module.sample_rate)
         for logger in trainer.loggers:
@@ -99,6 +103,15 @@ class AudioLogger(pl.Callback):
         validations = trainer.current_epoch // (trainer.check_val_every_n_epoch or 1)
         is_last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
         return is_last or validations % self.every_n_epochs == 0
+
+    def _generated(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
+        """Name of each clip -> title -> (C, T)."""
+        if self.num_generated == 0:
+            return {}
+        seconds = self.generated_seconds
+        num_samples = None if seconds is None else round(seconds * module.sample_rate)
+        samples = module.sample(self.num_generated, num_samples, self.temperature)  # (N, C, T)
+        return {f"sample_{index}": {"sample": clip} for index, clip in enumerate(samples)}
 
     def _reconstructions(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
         """Name of each clip -> title -> (C, T)."""

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,14 +18,14 @@ class ToyBatch(NamedTuple):
 
 
 class NoiseClips(Dataset):
-    def __init__(self, num_clips: int, channels: int, clip_samples: int, seed: int):
+    def __init__(self, num_clips: int, channels: int, clip_samples: int, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.waveform = torch.rand(num_clips, channels, clip_samples, generator=generator) - 0.5
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.waveform)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> ToyBatch:
         return ToyBatch(self.waveform[index], torch.tensor(index), torch.tensor(0))
 
 
@@ -39,7 +40,7 @@ class ToyDataModule(pl.LightningDataModule):
         batch_size: int = 4,
         num_clips: int = 16,
         fail_with: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.release = release
         self.source = source
@@ -55,28 +56,28 @@ class ToyDataModule(pl.LightningDataModule):
             raise OptionError(f"batch_size is {batch_size}", "give at least 1")
 
     @property
-    def identity(self):
+    def identity(self) -> dict[str, object]:
         return {"release": self.release, "performances": self.num_clips}
 
-    def prepare_data(self):
+    def prepare_data(self) -> None:
         if self.fail_with:
             from datamodules.errors import DataError
 
             raise DataError(self.fail_with, "mend it")
 
-    def train_dataloader(self):
+    def train_dataloader(self) -> DataLoader:
         return self._loader(seed=0)
 
-    def val_dataloader(self):
+    def val_dataloader(self) -> DataLoader:
         return self._loader(seed=1)
 
-    def test_dataloader(self):
+    def test_dataloader(self) -> DataLoader:
         return self._loader(seed=2)
 
-    def predict_dataloader(self):
+    def predict_dataloader(self) -> DataLoader:
         return self._loader(seed=2)
 
-    def _loader(self, seed: int):
+    def _loader(self, seed: int) -> None:
         clips = NoiseClips(self.num_clips, self.channels, self.clip_samples, seed)
         return DataLoader(clips, batch_size=self.batch_size)
 
@@ -84,7 +85,7 @@ class ToyDataModule(pl.LightningDataModule):
 class Scale(nn.Module):
     """A role with one weight."""
 
-    def __init__(self, initial: float = 0.1):
+    def __init__(self, initial: float = 0.1) -> None:
         super().__init__()
         self.initial = initial
         self.weight = nn.Parameter(torch.tensor(initial))
@@ -96,7 +97,7 @@ class Scale(nn.Module):
 class Shift(nn.Module):
     """Another role of the same kind, with another argument."""
 
-    def __init__(self, offset: float = 0.0, powers: list[int] | None = None):
+    def __init__(self, offset: float = 0.0, powers: list[int] | None = None) -> None:
         super().__init__()
         self.offset = offset
         self.powers = powers
@@ -115,13 +116,13 @@ class ToyModule(GenerativeModule):
         clip_samples: int,
         channels: int = 1,
         network: nn.Module | None = None,
-        learning_rate: float = 0.5,
+        optimizer: OptimizerCallable | None = None,
         fail_at_step: int = -1,
         val_log_mel: list[float] | None = None,
-    ):
+    ) -> None:
         super().__init__(sample_rate, clip_samples, channels)
         self.network = network if network is not None else Scale()
-        self.learning_rate = learning_rate
+        self.optimizer = optimizer
         self.fail_at_step = fail_at_step
         self.val_log_mel = val_log_mel
 
@@ -132,24 +133,35 @@ class ToyModule(GenerativeModule):
     def reconstruct(self, waveform: Tensor) -> Tensor:
         return self.network(waveform)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch: ToyBatch, batch_idx: int) -> Tensor:
         if self.global_step == self.fail_at_step:
             raise RuntimeError("the toy was told to fail")
         loss = (self.network(batch.waveform) - batch.waveform).square().mean()
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch, batch_idx):
+    def validation_step(self, batch: ToyBatch, batch_idx: int) -> None:
         error = (self.network(batch.waveform) - batch.waveform).square().mean()
         if self.val_log_mel is not None:
             error = torch.tensor(self.val_log_mel[min(self.current_epoch, len(self.val_log_mel) - 1)])
         self.log("val/log_mel_distance", error, prog_bar=True)
 
-    def test_step(self, batch, batch_idx):
+    def test_step(self, batch: ToyBatch, batch_idx: int) -> None:
         self.log("test/log_mel_distance", (self.network(batch.waveform) - batch.waveform).square().mean())
 
-    def predict_step(self, batch, batch_idx):
+    def predict_step(self, batch: ToyBatch, batch_idx: int) -> Tensor:
         return self.reconstruct(batch.waveform)
 
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=self.learning_rate)
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return (
+            self.optimizer(self.parameters())
+            if self.optimizer
+            else torch.optim.SGD(self.parameters(), lr=0.5)
+        )
+
+
+class FixedRateModule(ToyModule):
+    """A model that exists for one sample rate only."""
+
+    def __init__(self, clip_samples: int = 1600) -> None:
+        super().__init__(44100, clip_samples)
