@@ -132,7 +132,10 @@ def _open_checked(source: Path, sample_rate: int) -> soundfile.SoundFile:
         raise AudioError(f"{source}: no such file", remedy)
     if source.stat().st_size == 0:
         raise AudioError(f"{source}: the file is empty (0 bytes)", remedy)
-    missing = _missing_wav_bytes(source)
+    try:
+        missing = _missing_wav_bytes(source)
+    except OSError as error:
+        raise AudioError(f"{source}: cannot be read ({error.strerror})", "check its permissions") from error
     if missing:
         raise AudioError(
             f"{source}: truncated, {missing:,} bytes of the audio it announces are missing", remedy

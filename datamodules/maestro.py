@@ -24,7 +24,7 @@ from datamodules.clips import (
     TrainingSampler,
 )
 from datamodules.errors import CacheError, OptionError, ReleaseError
-from datamodules.options import at_least, gain_range, one_of, positive
+from datamodules.options import at_least, gain_range, one_of, positive, whole_samples
 from datamodules.releases import SPLITS, Release, find_release
 
 # Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
@@ -107,9 +107,7 @@ class MaestroDataModule(pl.LightningDataModule):
         self.sample_rate = at_least("sample_rate", sample_rate, 1000, "Hz")
         self.channels = one_of("channels", channels, (1, 2))
         self.clip_samples = at_least("clip_samples", clip_samples, 1, "samples")
-        self.eval_clip_samples = round(
-            positive("eval_clip_seconds", eval_clip_seconds, 3600, "seconds") * sample_rate
-        )
+        self.eval_clip_samples = whole_samples("eval_clip_seconds", eval_clip_seconds, sample_rate)
         self.batch_size = at_least("batch_size", batch_size, 1, "clips")
         self.eval_batch_size = at_least("eval_batch_size", eval_batch_size, 1, "clips")
         if clips_per_epoch is not None:

@@ -32,6 +32,18 @@ def positive(name: str, value: float, maximum: float, unit: str) -> float:
     return value
 
 
+def whole_samples(name: str, seconds: float, sample_rate: int) -> int:
+    """Convert a duration of at most an hour to samples, to the nearest.
+
+    Raises:
+        OptionError: If that is no sample, or more than an hour.
+    """
+    samples = round(positive(name, seconds, 3600, "seconds") * sample_rate)
+    if samples < 1:
+        raise OptionError(f"{name}={seconds} is less than one sample", f"{name} is in seconds, not in hours")
+    return samples
+
+
 def one_of(name: str, value: int, allowed: Collection[int]) -> int:
     """Return `value` if it is allowed.
 
