@@ -12,6 +12,7 @@ import inspect
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -87,8 +88,9 @@ def describe(value: Any, where: str = "module") -> Any:  # noqa: ANN401 (any arg
 
 def _describe_object(value: object, where: str) -> dict[str, Any]:
     cls = type(value)
+    class_path = _class_path(cls, where)
     arguments = {}
-    for name, parameter in inspect.signature(cls).parameters.items():
+    for name, parameter in _constructor_parameters(cls).items():
         if parameter.kind in _VARIADIC:
             raise CheckpointError(
                 f"{where} is a {cls.__qualname__}, whose constructor takes {parameter}: a checkpoint cannot "
@@ -101,7 +103,13 @@ def _describe_object(value: object, where: str) -> dict[str, Any]:
                 f"set self.{name} = {name} in {cls.__qualname__}.__init__, for checkpoints to describe it",
             )
         arguments[name] = describe(getattr(value, name), f"{cls.__qualname__}.{name}")
-    return {"class_path": _class_path(cls, where), "init_args": arguments}
+    return {"class_path": class_path, "init_args": arguments}
+
+
+def _constructor_parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    # a module without a constructor inherits torch's, which says (*args, **kwargs) and takes none
+    no_constructor = cls.__init__ in (torch.nn.Module.__init__, object.__init__)  # type: ignore[misc]
+    return {} if no_constructor else inspect.signature(cls).parameters
 
 
 def _describe_partial(value: functools.partial[Any], where: str) -> dict[str, Any]:
