@@ -110,19 +110,24 @@ def recording() -> type[Recording]:
     return Recording
 
 
+def write_metadata(root: Path, recordings: Sequence[Recording], stem: str) -> None:
+    """Write the CSV and the column-oriented JSON of a release."""
+    root.mkdir(parents=True, exist_ok=True)
+    rows = [recording.row() for recording in recordings]
+    with (root / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    columns = {c: {str(i): row[c] for i, row in enumerate(rows)} for c in COLUMNS}
+    (root / f"{stem}.json").write_text(json.dumps(columns), encoding="utf-8")
+
+
 @pytest.fixture
 def make_release() -> Callable[..., Path]:
     """A function that writes a release: `make_release(root, recordings, stem=...)` returns its root."""
 
     def make(root: Path, recordings: Sequence[Recording], stem: str = "maestro-v3.0.0") -> Path:
-        root.mkdir(parents=True, exist_ok=True)
-        rows = [recording.row() for recording in recordings]
-        with (root / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        columns = {c: {str(i): row[c] for i, row in enumerate(rows)} for c in COLUMNS}
-        (root / f"{stem}.json").write_text(json.dumps(columns), encoding="utf-8")
+        write_metadata(root, recordings, stem)
         for one in recordings:
             one.write(root)
         return root
@@ -141,3 +146,21 @@ def tiny_release(tmp_path: Path, make_release: Callable[..., Path]) -> Path:
         Recording("e", split="test", seconds=2.5, rate=48_000, year=2014),
     ]
     return make_release(tmp_path / "maestro-v3.0.0", recordings)
+
+
+@pytest.fixture(scope="session")
+def long_noise_release() -> Callable[[Path], Path]:
+    """A function that writes 15 minutes of noise as a release, for benchmarks: 10 at 44.1, 5 at 48 kHz."""
+
+    def make(root: Path) -> Path:
+        recordings = []
+        for number in range(15):
+            rate = 48_000 if number % 3 == 2 else 44_100
+            noise = np.random.default_rng(number).normal(0, 0.1, size=(60 * rate, 2))
+            recordings.append(Recording(f"{number}", seconds=60, rate=rate, waveform=noise))
+            recordings[-1].write(root)
+            recordings[-1].waveform = None
+        write_metadata(root, recordings, "maestro-v3.0.0")
+        return root
+
+    return make
