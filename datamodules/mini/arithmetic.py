@@ -21,6 +21,7 @@ _LN2_HIGH = 0.693145751953125
 _LN2_LOW = 1.4286068203094173e-06
 """ln 2 - `_LN2_HIGH`."""
 
+_NEGLIGIBLE = 1e-9
 _SQRT_HALF = 0.7071067811865476
 
 
@@ -126,7 +127,17 @@ def one_pole(signal: Floats, pole: float) -> Floats:
     """
     output = signal.copy()
     lag, factor = 1, pole
-    while factor > 1e-9 and lag < signal.shape[-1]:
+    while factor > _NEGLIGIBLE and lag < signal.shape[-1]:
         output[..., lag:] += factor * output[..., :-lag].copy()
+        lag, factor = lag * 2, factor * factor
+    return output
+
+
+def circular_one_pole(signal: Floats, pole: float) -> Floats:
+    """`one_pole` for a loop: the end of the last axis is followed by its beginning."""
+    output = signal
+    lag, factor = 1, pole
+    while factor > _NEGLIGIBLE:
+        output = output + factor * np.roll(output, lag, axis=-1)
         lag, factor = lag * 2, factor * factor
     return output

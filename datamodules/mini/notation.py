@@ -106,7 +106,9 @@ def _check_bars(bars: list[list[_Token]], meter: Fraction, pickup: Fraction, voi
         expected = pickup if number == 0 and pickup else meter
         completes_pickup = number == len(bars) - 1 and pickup and length == meter - pickup
         if length != expected and not completes_pickup:
-            raise NotationError(f"voice {voice}, bar {number}: lasts {length} whole notes instead of {expected}")
+            raise NotationError(
+                f"voice {voice}, bar {number}: lasts {length} whole notes instead of {expected}"
+            )
 
 
 def parse_voice(text: str, meter: Fraction, pickup: Fraction = Fraction(0), voice: int = 0) -> list[Note]:

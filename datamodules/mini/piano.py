@@ -35,10 +35,10 @@ CHUNK = 24
 FACTOR_BITS = 26
 """sqrt(2) · 2^26 · 2^26 plus the rounding of 2K entries stays below 2^53."""
 
-INAUDIBLE_NATS = 11.5
-"""A component, and a note, ends where it has fallen by this much: 100 dB."""
+INAUDIBLE_NATS = 10.5
+"""A component, and a note, ends where it has fallen by this much: 91 dB."""
 
-LONGEST_NOTE_SECONDS = 14.0
+LONGEST_NOTE_SECONDS = 9.0
 
 
 class Voice(NamedTuple):
@@ -50,6 +50,7 @@ class Voice(NamedTuple):
         within: (K, 2, BLOCK) integers: real and imaginary part of z^k, times 2^`FACTOR_BITS`.
         starts_real: (J, K) real part of z^(j·BLOCK).
         starts_imaginary: (J, K) imaginary part of z^(j·BLOCK).
+        damper: Fall of the sound under the damper, from 1 to -91 dB.
         alive: Components still audible at the start of each chunk of `CHUNK` blocks.
     """
 
@@ -58,6 +59,7 @@ class Voice(NamedTuple):
     within: Floats
     starts_real: Floats
     starts_imaginary: Floats
+    damper: Floats
     alive: list[int]
 
 
@@ -87,12 +89,11 @@ class Piano:
         """
         voice = self._voice(key)
         held = LONGEST_NOTE_SECONDS if key >= FIRST_KEY_WITHOUT_DAMPER else held_seconds
-        release = damper_seconds(key)
-        limit = min(held + release * INAUDIBLE_NATS, self._lifetime(voice))
-        num_samples = round(limit * self.sample_rate)
+        held_samples = round(held * self.sample_rate)
+        num_samples = min(held_samples + len(voice.damper), round(self._lifetime(voice) * self.sample_rate))
         sound = self._strings(voice, velocity, num_samples)
         self._add_hammer(sound, key, velocity, strike)
-        self._damp(sound, round(held * self.sample_rate), release)
+        self._damp(sound, held_samples, voice.damper)
         sound *= loudness(velocity)
         return sound
 
@@ -128,11 +129,10 @@ class Piano:
         force = velocity / 127.0
         sound[:, : noise.shape[-1]] += noise * (HAMMER_NOISE_LEVEL * (0.25 + force * force))
 
-    def _damp(self, sound: Floats, held_samples: int, release_seconds: float) -> None:
+    def _damp(self, sound: Floats, held_samples: int, damper: Floats) -> None:
         """Let the damper fall at `held_samples`, and end the note in silence, without a step."""
         tail = sound[:, held_samples:]
-        if tail.shape[-1] > 0:
-            tail *= exp(np.arange(tail.shape[-1]) * (-1.0 / (release_seconds * self.sample_rate)))
+        tail *= damper[: tail.shape[-1]]
         fade = min(round(0.01 * self.sample_rate), sound.shape[-1])
         sound[:, -fade:] *= (np.arange(fade, 0, -1) - 0.5) / fade
 
@@ -167,7 +167,9 @@ def _prepare(key: int, sample_rate: int) -> Voice:
     chunk_seconds = CHUNK * BLOCK / sample_rate
     times = np.arange(-(-num_blocks // CHUNK)) * chunk_seconds
     alive = [max(1, int(np.count_nonzero(parts.decay * time < INAUDIBLE_NATS))) for time in times.tolist()]
-    return Voice(key, parts, within, starts[0], starts[1], alive)
+    damper_samples = round(damper_seconds(key) * INAUDIBLE_NATS * sample_rate)
+    damper = exp(np.arange(damper_samples) * (-INAUDIBLE_NATS / damper_samples))
+    return Voice(key, parts, within, starts[0], starts[1], damper, alive)
 
 
 def _coefficients(parts: Components, cutoff_hz: float) -> tuple[Floats, float]:
@@ -218,4 +220,3 @@ def _hammer_noise(sample_rate: int) -> list[Floats]:
     time = np.arange(num_samples) / sample_rate
     envelope = exp(-time / 0.012) * np.minimum(time / 0.0012, 1.0)
     return list(band * 10.0 * envelope)
-
