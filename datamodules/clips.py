@@ -1,23 +1,24 @@
 """Fixed-length clips out of the cache: random for training, a regular grid for evaluation.
 
 Datasets hand out whole batches, filled in place: one allocation and one copy per clip, no per-clip objects
-to collate. Which clips make a batch is decided by a sampler, from the epoch, the rank and the position alone.
+to collate. Which clips make a batch is decided by `datamodules.samplers`.
 """
 
 import hashlib
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from datamodules.batch import PcmBatch
 from datamodules.cache import PcmCache
+from datamodules.options import gain_range
 
 IntArray = NDArray[np.int64]
 
@@ -57,10 +58,17 @@ class Augmentation:
     Attributes:
         gain_db: Lowest and highest gain in dB, drawn uniformly; None for none.
         flip_polarity: Whether to negate half of the clips; inaudible, and removes any offset.
+
+    Raises:
+        OptionError: If `gain_db` is no range.
     """
 
     gain_db: tuple[float, float] | None = None
     flip_polarity: bool = False
+
+    def __post_init__(self) -> None:
+        if self.gain_db is not None:
+            gain_range("gain_db", self.gain_db)
 
     def gains(self, seed: int, epoch: int, number: IntArray) -> NDArray[np.float32]:
         """(B,) float32 factors, a pure function of the arguments."""
@@ -229,78 +237,3 @@ class EvaluationClips(ClipDataset):
     def plan(self, selection: ClipSelection) -> ClipPlan:  # noqa: D102
         number = selection.number
         return ClipPlan(self._row[number], self._start[number], np.ones(len(number), dtype=np.float32))
-
-
-class BatchSampler(DistributedSampler[ClipSelection]):
-    """Decides which clips make up each batch of this device.
-
-    Being a `DistributedSampler`, Lightning calls its `set_epoch` and does not replace it.
-
-    Args:
-        dataset: The clips.
-        batch_size: Clips in a batch of one device.
-        num_replicas: Number of devices.
-        rank: This device.
-    """
-
-    def __init__(self, dataset: ClipDataset, batch_size: int, num_replicas: int = 1, rank: int = 0) -> None:
-        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
-        self.batch_size = batch_size
-        self.num_clips = dataset.num_clips
-        self._first_batch = 0
-
-    def state_dict(self) -> dict[str, int]:
-        """Epoch and the batch that iteration starts at, for `load_state_dict`."""
-        return {"epoch": self.epoch, "first_batch": self._first_batch}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start the next iteration in the middle of an epoch; later ones start at their beginning."""
-        self.epoch = state["epoch"]
-        self._first_batch = state["first_batch"]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; another one than that of a loaded state starts at its beginning."""
-        if epoch != self.epoch:
-            self._first_batch = 0
-        super().set_epoch(epoch)
-
-    def __iter__(self) -> Iterator[ClipSelection]:
-        epoch, first, self._first_batch = self.epoch, self._first_batch, 0
-        for batch in range(first, len(self)):
-            yield ClipSelection(epoch, self._numbers(batch))
-
-    @abstractmethod
-    def _numbers(self, batch: int) -> IntArray:
-        """(B,) clip numbers of this device's batch."""
-
-
-class TrainingSampler(BatchSampler):
-    """Full batches only: an epoch is rounded up to whole batches of all devices.
-
-    The batches of all devices at one step together hold consecutive clip numbers: two devices with batches
-    of 8 train on the clips that one device with batches of 16 would.
-    """
-
-    def __len__(self) -> int:
-        return -(-self.num_clips // (self.batch_size * self.num_replicas))
-
-    def _numbers(self, batch: int) -> IntArray:
-        first = (batch * self.num_replicas + self.rank) * self.batch_size
-        return np.arange(first, first + self.batch_size, dtype=np.int64)
-
-
-class EvaluationSampler(BatchSampler):
-    """Every clip once, in batches of nearly equal size, equally many on each device.
-
-    Devices must take the same number of steps. Instead of repeating clips to that end, which would count
-    them twice, batches are a little smaller; a clip repeats only where a batch would be empty.
-    """
-
-    def __len__(self) -> int:
-        return -(-self.num_clips // (self.batch_size * self.num_replicas))
-
-    def _numbers(self, batch: int) -> IntArray:
-        share = np.arange(self.rank, self.num_clips, self.num_replicas, dtype=np.int64)
-        missing = max(0, len(self) - len(share))
-        repeated = np.arange(self.rank, self.rank + missing, dtype=np.int64) % self.num_clips
-        return np.array_split(np.concatenate([share, repeated]), len(self))[batch]

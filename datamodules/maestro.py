@@ -3,7 +3,7 @@
 import os
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import CUDAAccelerator
@@ -13,19 +13,15 @@ from datamodules.archive import Archive, open_archive
 from datamodules.batch import Batch, PcmBatch
 from datamodules.cache import CacheSpec, PcmCache, hash_catalogue, open_cache
 from datamodules.cache_builder import CacheBuilder, count_cores, single_writer
-from datamodules.catalogue import Performance, Selection, read_catalogue
-from datamodules.clips import (
-    Augmentation,
-    BatchSampler,
-    ClipDataset,
-    EvaluationClips,
-    EvaluationSampler,
-    TrainingClips,
-    TrainingSampler,
-)
+from datamodules.catalogue import Performance, read_catalogue
+from datamodules.clips import Augmentation, ClipDataset, EvaluationClips, TrainingClips
 from datamodules.errors import CacheError, OptionError, ReleaseError
-from datamodules.options import at_least, gain_range, one_of, positive, whole_samples
+from datamodules.options import at_least, one_of, whole_samples
 from datamodules.releases import SPLITS, Release, find_release
+from datamodules.samplers import BatchSampler, EvaluationSampler, TrainingSampler
+from datamodules.selection import Selection
+
+_T = TypeVar("_T")
 
 # Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
 _FASTEST_WORKERS = 0
@@ -113,8 +109,8 @@ class MaestroDataModule(pl.LightningDataModule):
         if clips_per_epoch is not None:
             at_least("clips_per_epoch", clips_per_epoch, 1, "clips")
         self.clips_per_epoch = clips_per_epoch
-        self.augmentation = Augmentation(gain_range("gain_db", gain_db), flip_polarity)
-        self.selection = _selection(max_hours, max_performances, years, composers)
+        self.augmentation = Augmentation(gain_db, flip_polarity)
+        self.selection = Selection(max_hours, max_performances, _as_tuple(years), _as_tuple(composers))
         self.max_bad_performances = at_least("max_bad_performances", max_bad_performances, 0, "recordings")
         self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
         threads = count_cores() if prepare_threads == "auto" else prepare_threads
@@ -268,19 +264,18 @@ class MaestroDataModule(pl.LightningDataModule):
                 "(for validation: --trainer.limit_val_batches 0)",
             )
         rows = [row for row in members if lengths[row] >= clip_samples]
-        seconds = clip_samples / self.sample_rate
+        clip = f"a clip of {clip_samples} samples ({clip_samples / self.sample_rate:.2f} s)"
         if not rows:
             longest = int(lengths[members].max())
             raise OptionError(
-                f"{option}: a clip of {clip_samples} samples ({seconds:.2f} s) is longer than every "
-                f"recording of the split {split!r}",
+                f"{option}: {clip} is longer than every recording of the split {split!r}",
                 f"the longest has {longest} samples ({longest / self.sample_rate:.2f} s): "
                 f"lower {option} to that or less",
             )
-        if len(rows) < len(members):
+        if left_out := len(members) - len(rows):
             warnings.warn(
-                f"{len(members) - len(rows)} of {len(members)} recordings of the split {split!r} are shorter "
-                f"than {option} ({seconds:.2f} s) and are left out",
+                f"{option}: {clip} is longer than {left_out} of the {len(members)} recordings of the split "
+                f"{split!r}, which are left out",
                 stacklevel=2,
             )
         return rows
@@ -311,19 +306,5 @@ def _resolve_cache_dir(cache_dir: str | Path | None) -> Path:
     return Path(cache_dir).expanduser()
 
 
-def _selection(
-    max_hours: float | None,
-    max_performances: int | None,
-    years: list[int] | None,
-    composers: list[str] | None,
-) -> Selection:
-    if max_hours is not None:
-        positive("max_hours", max_hours, 1e6, "hours")
-    if max_performances is not None:
-        at_least("max_performances", max_performances, 1, "performances")
-    return Selection(
-        max_hours,
-        max_performances,
-        None if years is None else tuple(years),
-        None if composers is None else tuple(composers),
-    )
+def _as_tuple(values: list[_T] | None) -> tuple[_T, ...] | None:
+    return None if values is None else tuple(values)

@@ -55,18 +55,16 @@ def one_of(name: str, value: int, allowed: Collection[int]) -> int:
     return value
 
 
-def gain_range(name: str, value: tuple[float, float] | None) -> tuple[float, float] | None:
+def gain_range(name: str, value: tuple[float, float]) -> tuple[float, float]:
     """Return `value` if it is a range of gains in dB.
 
     Raises:
         OptionError: If the lower bound is above the upper one, or a bound is beyond 60 dB.
     """
-    if value is None:
-        return None
     low, high = value
     if not -60 <= low <= high <= 60:
         raise OptionError(
             f"{name}={tuple(value)} is no range of gains",
             "give the lowest and the highest gain in dB, between -60 and 60, for instance [-6, 0]",
         )
-    return float(low), float(high)
+    return low, high

@@ -9,16 +9,7 @@ import pytest
 import torch
 
 from datamodules.cache import CacheEntry, CacheSpec, PcmCache, pcm_path
-from datamodules.clips import (
-    Augmentation,
-    BatchSampler,
-    ClipSelection,
-    EvaluationClips,
-    EvaluationSampler,
-    TrainingClips,
-    TrainingSampler,
-    uniform,
-)
+from datamodules.clips import Augmentation, ClipSelection, EvaluationClips, TrainingClips, uniform
 
 CLIP = 10
 
@@ -161,53 +152,3 @@ def test_batches_in_use_are_never_overwritten(make_cache: Callable) -> None:
 def test_buffers_are_used_again(make_cache: Callable) -> None:
     clips = training(make_cache([30, 50]), [0, 1])
     assert len({clips[i % 8].pcm.data_ptr() for i in range(20)}) == 1
-
-
-def take(sampler: BatchSampler, epoch: int = 0) -> list[list[int]]:
-    sampler.set_epoch(epoch)
-    selections = list(sampler)
-    assert len(selections) == len(sampler)
-    assert all(selection.epoch == epoch for selection in selections)
-    return [selection.number.tolist() for selection in selections]
-
-
-def test_training_batches_are_full(make_cache: Callable) -> None:
-    sampler = TrainingSampler(training(make_cache([30]), [0], num_clips=9), batch_size=4)
-    assert take(sampler, 2) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-
-
-def test_devices_share_the_batches_of_one(make_cache: Callable) -> None:
-    """Two devices with batches of 3 train on what one device with batches of 6 would, step by step."""
-    clips = training(make_cache([30]), [0], num_clips=13)
-    one = take(TrainingSampler(clips, 6), 1)
-    two = [take(TrainingSampler(clips, 3, num_replicas=2, rank=rank), 1) for rank in (0, 1)]
-    assert [a + b for a, b in zip(*two, strict=True)] == one
-
-
-@pytest.mark.parametrize("num_clips", [1, 2, 5, 13, 16, 17])
-@pytest.mark.parametrize("devices", [1, 2, 3])
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_evaluation_covers_every_clip(
-    make_cache: Callable, num_clips: int, devices: int, batch_size: int
-) -> None:
-    clips = EvaluationClips(make_cache([num_clips * CLIP]), [0], CLIP, batch_size)
-    samplers = [EvaluationSampler(clips, batch_size, devices, rank) for rank in range(devices)]
-    per_device = [take(sampler) for sampler in samplers]
-    assert len({len(batches) for batches in per_device}) == 1  # or the devices would wait for each other
-    assert all(1 <= len(batch) <= batch_size for batches in per_device for batch in batches)
-    seen = sorted(number for batches in per_device for batch in batches for number in batch)
-    assert set(seen) == set(range(num_clips))
-    if batch_size > 1 and num_clips >= devices:
-        assert len(seen) == num_clips
-
-
-def test_sampler_resumes_inside_an_epoch(make_cache: Callable) -> None:
-    sampler = TrainingSampler(training(make_cache([30]), [0], num_clips=12), batch_size=4)
-    whole = take(sampler, 3)
-    sampler.load_state_dict({"epoch": 3, "first_batch": 1})
-    assert sampler.state_dict() == {"epoch": 3, "first_batch": 1}
-    sampler.set_epoch(3)
-    assert [s.number.tolist() for s in sampler] == whole[1:]
-    assert take(sampler, 3) == whole  # later passes start at the beginning
-    sampler.load_state_dict({"epoch": 3, "first_batch": 1})
-    assert take(sampler, 4) == whole

@@ -1,15 +1,15 @@
 import pytest
 
 from datamodules.errors import OptionError
-from datamodules.options import at_least, gain_range, one_of, positive
+from datamodules.options import at_least, gain_range, one_of, positive, whole_samples
 
 
 def test_good_values_pass() -> None:
     assert at_least("n", 3, 3, "clips") == 3
     assert positive("x", 0.5, 1, "seconds") == 0.5
     assert one_of("channels", 2, (1, 2)) == 2
-    assert gain_range("gain_db", None) is None
-    assert gain_range("gain_db", (-6, 0)) == (-6.0, 0.0)
+    assert whole_samples("x", 0.5, 16_000) == 8000
+    assert gain_range("gain_db", (-6, 0)) == (-6, 0)
 
 
 def test_bad_values_are_explained() -> None:
