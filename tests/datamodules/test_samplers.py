@@ -30,12 +30,12 @@ def take(sampler: BatchSampler, epoch: int = 0) -> list[list[int]]:
     return [selection.number.tolist() for selection in selections]
 
 
-def test_training_batches_are_full(make_clips: Callable) -> None:
+def test_training_batches_are_full(make_clips: Callable[[int], EvaluationClips]) -> None:
     sampler = TrainingSampler(make_clips(9), batch_size=4)
     assert take(sampler, 2) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
-def test_devices_share_the_batches_of_one(make_clips: Callable) -> None:
+def test_devices_share_the_batches_of_one(make_clips: Callable[[int], EvaluationClips]) -> None:
     """Two devices with batches of 3 train on what one device with batches of 6 would, step by step."""
     clips = make_clips(13)
     one = take(TrainingSampler(clips, 6), 1)
@@ -47,7 +47,7 @@ def test_devices_share_the_batches_of_one(make_clips: Callable) -> None:
 @pytest.mark.parametrize("devices", [1, 2, 3])
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_evaluation_covers_every_clip(
-    make_cache: Callable, num_clips: int, devices: int, batch_size: int
+    make_clips: Callable[[int], EvaluationClips], num_clips: int, devices: int, batch_size: int
 ) -> None:
     clips = make_clips(num_clips)
     samplers = [EvaluationSampler(clips, batch_size, devices, rank) for rank in range(devices)]
@@ -60,7 +60,7 @@ def test_evaluation_covers_every_clip(
         assert len(seen) == num_clips
 
 
-def test_sampler_resumes_inside_an_epoch(make_clips: Callable) -> None:
+def test_sampler_resumes_inside_an_epoch(make_clips: Callable[[int], EvaluationClips]) -> None:
     sampler = TrainingSampler(make_clips(12), batch_size=4)
     whole = take(sampler, 3)
     sampler.load_state_dict({"epoch": 3, "first_batch": 1})
