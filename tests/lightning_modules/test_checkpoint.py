@@ -44,8 +44,8 @@ class TensorKeeper(nn.Module):
 
 
 def write_checkpoint(folder: Path) -> Path:
-    trainer = pl.Trainer(max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                         enable_model_summary=False, default_root_dir=folder, accelerator="cpu")  # fmt: skip
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1}
+    trainer = pl.Trainer(**quiet, accelerator="cpu", enable_checkpointing=False, default_root_dir=folder)
     trainer.fit(ToyModule(8000, 1600, network=Shift(0.5, [1, 2])), datamodule=ToyDataModule())
     path = folder / "model.ckpt"
     trainer.save_checkpoint(path)
@@ -128,8 +128,8 @@ def test_functions_and_local_classes_cannot_be_described() -> None:
 def test_fit_refuses_at_once_what_could_not_be_saved(tmp_path: Path) -> None:
     from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
 
-    trainer = pl.Trainer(logger=False, callbacks=[RunCheckpoint()], default_root_dir=tmp_path, accelerator="cpu",
-                         enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1}
+    trainer = pl.Trainer(**quiet, accelerator="cpu", callbacks=[RunCheckpoint()], default_root_dir=tmp_path)
     with pytest.raises(CheckpointError, match="Forgetful"):
         trainer.fit(ToyModule(8000, 1600, network=Forgetful()), datamodule=ToyDataModule())
     assert trainer.global_step == 0
@@ -213,7 +213,7 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     content["state_dict"]["network.bias"] = torch.zeros(1)
     torch.save(content, path)
     with pytest.raises(
-        CheckpointError, match="The weights in .* do not fit toy_experiment.ToyModule(.|\n)*network.bias"
+        CheckpointError, match=r"The weights in .* do not fit toy_experiment.ToyModule(.|\n)*network.bias"
     ):
         load_module(path)
 
