@@ -74,7 +74,7 @@ class CacheBuilder:
             AudioError: If more recordings are unusable than tolerated; the text lists all of them.
             CacheError: If the cache cannot be written, or the disk is full. What is finished is kept.
         """
-        with _translated_write_errors(self.folder):
+        with translated_write_errors(self.folder):
             if not self._outdated(performances, self._readable_manifest()):
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -282,15 +282,19 @@ def _progress_bar(total_seconds: float, visible: bool) -> Iterator[Callable[[flo
 
 
 @contextmanager
-def _translated_write_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of the disk into advice."""
+def translated_write_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the disk into advice.
+
+    Raises:
+        CacheError: In place of any OSError.
+    """
     try:
         yield
     except OSError as error:
         raise CacheError(
-            f"cannot write the cache in {folder}: {error.strerror or error}",
+            f"cannot write in {folder}: {error.strerror or error}",
             "free some space or set `cache_dir` to a folder that can be written to, and start again: "
-            "performances that are finished are kept",
+            "what is finished is kept",
         ) from error
 
 

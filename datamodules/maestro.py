@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from datamodules.archive import Archive, open_archive
 from datamodules.batch import Batch, PcmBatch
 from datamodules.cache import CacheSpec, PcmCache, hash_catalogue, open_cache
-from datamodules.cache_builder import CacheBuilder, count_cores, single_writer
+from datamodules.cache_builder import CacheBuilder, count_cores, single_writer, translated_write_errors
 from datamodules.catalogue import Performance, read_catalogue
 from datamodules.clips import Augmentation, ClipDataset, EvaluationClips, TrainingClips
 from datamodules.errors import CacheError, OptionError, ReleaseError
@@ -231,9 +231,10 @@ class MaestroDataModule(pl.LightningDataModule):
         from datamodules.mini import render_mini
 
         folder = self.cache_dir / "releases"
-        folder.mkdir(parents=True, exist_ok=True)
-        with single_writer(folder / self.release.root, self.progress):
-            render_mini(folder, progress=self.progress)
+        with translated_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with single_writer(folder / self.release.root, self.progress):
+                render_mini(folder, progress=self.progress)
 
     def _open_release(self) -> tuple[Archive, tuple[Performance, ...], CacheSpec]:
         """The release's files, the performances in use, and the cache they belong to."""

@@ -1,6 +1,6 @@
 """Which clips make up each batch: from the epoch, the device and the position in the epoch alone."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch.utils.data import DistributedSampler
 from datamodules.clips import ClipDataset, ClipSelection, IntArray
 
 
-class BatchSampler(DistributedSampler[ClipSelection]):
+class BatchSampler(DistributedSampler[ClipSelection], ABC):
     """Decides which clips make up each batch of this device.
 
     Being a `DistributedSampler`, Lightning calls its `set_epoch` and does not replace it.
@@ -42,6 +42,10 @@ class BatchSampler(DistributedSampler[ClipSelection]):
             self._first_batch = 0
         super().set_epoch(epoch)
 
+    def __len__(self) -> int:
+        """Batches of one device in an epoch, rounded up."""
+        return -(-self.num_clips // (self.batch_size * self.num_replicas))
+
     def __iter__(self) -> Iterator[ClipSelection]:
         epoch, first, self._first_batch = self.epoch, self._first_batch, 0
         for batch in range(first, len(self)):
@@ -59,9 +63,6 @@ class TrainingSampler(BatchSampler):
     of 8 train on the clips that one device with batches of 16 would.
     """
 
-    def __len__(self) -> int:
-        return -(-self.num_clips // (self.batch_size * self.num_replicas))
-
     def _numbers(self, batch: int) -> IntArray:
         first = (batch * self.num_replicas + self.rank) * self.batch_size
         return np.arange(first, first + self.batch_size, dtype=np.int64)
@@ -73,9 +74,6 @@ class EvaluationSampler(BatchSampler):
     Devices must take the same number of steps. Instead of repeating clips to that end, which would count
     them twice, batches are a little smaller; a clip repeats only where a batch would be empty.
     """
-
-    def __len__(self) -> int:
-        return -(-self.num_clips // (self.batch_size * self.num_replicas))
 
     def _numbers(self, batch: int) -> IntArray:
         share = np.arange(self.rank, self.num_clips, self.num_replicas, dtype=np.int64)

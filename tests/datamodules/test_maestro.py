@@ -240,6 +240,12 @@ def test_a_release_without_source(tmp_path: Path) -> None:
         module.prepare_data()
 
 
+def test_a_cache_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "releases").touch()
+    with pytest.raises(CacheError, match=r"cannot write in .*releases: File exists\n.*`cache_dir`"):
+        MaestroDataModule(cache_dir=tmp_path).prepare_data()
+
+
 def test_setup_before_prepare(make: Callable[..., MaestroDataModule]) -> None:
     with pytest.raises(CacheError, match=r"there is no cache in .*\n.*prepare_data\(\)"):
         make().setup()
