@@ -85,6 +85,7 @@ class TrainerCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (Lightning's signature)
         """Parse without Lightning's warning about `args` given beside `sys.argv`: `main` takes both."""
         self.config = parser.parse_args(args)
+        self.config_files = [Path(file) for file in scan_arguments(args).config]
 
     def _parse_ckpt_path(self) -> None:
         """Do not read hyper-parameters from the checkpoint: the run's config.yaml has them."""
@@ -93,8 +94,7 @@ class TrainerCLI(LightningCLI):
         """Turn the run's options into a `Run`; nothing is written yet."""
         options = self.config[self.subcommand]
         runs_dir = Path(options.runs_dir)
-        config_files = [Path(str(path)) for path in options.get("config") or []]
-        experiment = options.experiment or (config_files[0].stem if config_files else "unnamed")
+        experiment = options.experiment or (self.config_files[0].stem if self.config_files else "unnamed")
         checkpoint = None
         if options.ckpt_path is not None:
             checkpoint = find_checkpoint(options.ckpt_path, runs_dir, experiment)
@@ -110,7 +110,7 @@ class TrainerCLI(LightningCLI):
         saved = self.config[self.subcommand].clone()
         saved.experiment, saved.run_id, saved.ckpt_path = self.run.experiment, None, None
         self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_unset=False)
-        saved.pop("config")
+        saved.pop("config", None)
         self.saved_options: dict[str, Any] = saved.as_dict()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 (Lightning's signature)
@@ -169,17 +169,22 @@ def with_run_config(arguments: list[str]) -> list[str]:
 
     `lightning fit --ckpt_path runs/vae/…/last.ckpt` continues that run with its own options.
     """
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("-c", "--config")
-    scan.add_argument("--ckpt_path")
-    scan.add_argument("--runs_dir", default="runs")
-    scan.add_argument("--experiment")
-    found, _ = scan.parse_known_args(arguments[1:])
-    if found.config is not None or found.ckpt_path is None:
+    found = scan_arguments(arguments)
+    if found.config or found.ckpt_path is None:
         return arguments
     checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment)
     folder = run_of_checkpoint(checkpoint)
     return [arguments[0], "--config", str(latest_config(folder)), *arguments[1:]] if folder else arguments
+
+
+def scan_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The few options that are needed before, or lost by, the full parse."""
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scan.add_argument("-c", "--config", action="append", default=[])
+    scan.add_argument("--ckpt_path")
+    scan.add_argument("--runs_dir", default="runs")
+    scan.add_argument("--experiment")
+    return scan.parse_known_args(arguments[1:])[0]
 
 
 def check_shared_options(model: pl.LightningModule, data: pl.LightningDataModule) -> None:
