@@ -94,6 +94,14 @@ def cos_sin(turns: ArrayLike) -> tuple[Floats, Floats]:
     return real * half, imaginary * half
 
 
+def ordered_sum(values: Floats) -> float:
+    """Sum from first to last: `numpy.sum` may regroup, and differently on another processor."""
+    total = 0.0
+    for value in values.tolist():
+        total += value
+    return total
+
+
 def phasor_powers(turns: Floats, decay: Floats, count: int) -> tuple[Floats, Floats]:
     """Powers 0 … count - 1 of z = exp(-decay + 2 pi i turns), by repeated doubling.
 

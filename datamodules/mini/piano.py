@@ -10,14 +10,15 @@ differs in its last bits from machine to machine. Here both matrices are rounded
 float64 holds exactly, there is nothing left to round, and any order and any fusion give the same result. The
 rounding is relative to the whole note (about -150 dB), far under the 16-bit output. The matrices come from
 `arithmetic`, which uses exactly rounded IEEE operations alone, as does everything after the product.
+
+Rounding "to 12 digits" instead would only make differences rare: now and then a value lies on the edge.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.mini.arithmetic import Floats, exp, one_pole, phasor_powers, power
-from datamodules.mini.arithmetic import cos_sin as cos_sin_of_turns
+from datamodules.mini.arithmetic import Floats, cos_sin, exp, log, one_pole, ordered_sum, phasor_powers, power
 from datamodules.mini.strings import (
     FIRST_KEY_WITHOUT_DAMPER,
     Components,
@@ -33,7 +34,8 @@ CHUNK = 24
 """Blocks per product; between chunks the components that have died away are dropped."""
 
 FACTOR_BITS = 26
-"""sqrt(2) · 2^26 · 2^26 plus the rounding of 2K entries stays below 2^53."""
+"""The amplitudes of a note sum to at most 1 and |z| to at most 1, so by Cauchy-Schwarz the absolute values of
+all products sum to at most 2^26 · 2^26 = 2^52; rounding the 2K entries adds less than 2^35."""
 
 INAUDIBLE_NATS = 10.5
 """A component, and a note, ends where it has fallen by this much: 91 dB."""
@@ -46,7 +48,8 @@ class Voice(NamedTuple):
 
     Attributes:
         key: MIDI number.
-        components: The key's sinusoids, K of them, the longest first.
+        components: The key's audible sinusoids, K of them, those heard longest first.
+        lifetime: Seconds until the last of them cannot be heard.
         within: (K, 2, BLOCK) integers: real and imaginary part of z^k, times 2^`FACTOR_BITS`.
         starts_real: (J, K) real part of z^(j·BLOCK).
         starts_imaginary: (J, K) imaginary part of z^(j·BLOCK).
@@ -56,6 +59,7 @@ class Voice(NamedTuple):
 
     key: int
     components: Components
+    lifetime: float
     within: Floats
     starts_real: Floats
     starts_imaginary: Floats
@@ -90,7 +94,7 @@ class Piano:
         voice = self._voice(key)
         held = LONGEST_NOTE_SECONDS if key >= FIRST_KEY_WITHOUT_DAMPER else held_seconds
         held_samples = round(held * self.sample_rate)
-        num_samples = min(held_samples + len(voice.damper), round(self._lifetime(voice) * self.sample_rate))
+        num_samples = min(held_samples + len(voice.damper), round(voice.lifetime * self.sample_rate))
         sound = self._strings(voice, velocity, num_samples)
         self._add_hammer(sound, key, velocity, strike)
         self._damp(sound, held_samples, voice.damper)
@@ -101,9 +105,6 @@ class Piano:
         if key not in self._voices:
             self._voices[key] = _prepare(key, self.sample_rate)
         return self._voices[key]
-
-    def _lifetime(self, voice: Voice) -> float:
-        return min(LONGEST_NOTE_SECONDS, INAUDIBLE_NATS / float(voice.components.decay[0]))
 
     def _strings(self, voice: Voice, velocity: int, num_samples: int) -> Floats:
         """Strings and body of a note by exact matrix products, (2, T)."""
@@ -158,18 +159,33 @@ def contact_seconds(key: int) -> float:
 
 def _prepare(key: int, sample_rate: int) -> Voice:
     """Everything about a key that does not depend on how it is struck."""
-    parts = components(key)
+    parts, audible_seconds = _longest_first(key)
+    lifetime = min(LONGEST_NOTE_SECONDS, float(audible_seconds[0]))
     turns, decay = parts.frequency / sample_rate, parts.decay / sample_rate
     within = np.stack(phasor_powers(turns, decay, BLOCK), axis=1)  # (BLOCK, 2, K)
     within = np.rint(np.ascontiguousarray(within.transpose(2, 1, 0)) * 2.0**FACTOR_BITS)
-    num_blocks = -(-round(LONGEST_NOTE_SECONDS * sample_rate) // BLOCK)
+    num_blocks = -(-round(lifetime * sample_rate) // BLOCK)
     starts = phasor_powers(turns * BLOCK, decay * BLOCK, num_blocks)
-    chunk_seconds = CHUNK * BLOCK / sample_rate
-    times = np.arange(-(-num_blocks // CHUNK)) * chunk_seconds
-    alive = [max(1, int(np.count_nonzero(parts.decay * time < INAUDIBLE_NATS))) for time in times.tolist()]
+    chunk_starts = (np.arange(0, num_blocks, CHUNK) * (BLOCK / sample_rate)).tolist()
+    alive = [max(1, int(np.count_nonzero(audible_seconds > start))) for start in chunk_starts]
     damper_samples = round(damper_seconds(key) * INAUDIBLE_NATS * sample_rate)
     damper = exp(np.arange(damper_samples) * (-INAUDIBLE_NATS / damper_samples))
-    return Voice(key, parts, within, starts[0], starts[1], damper, alive)
+    return Voice(key, parts, lifetime, within, *starts, damper, alive)
+
+
+def _longest_first(key: int) -> tuple[Components, Floats]:
+    """A key's components that are heard at all in a fortissimo, and for how many seconds, in falling order."""
+    parts = components(key)
+    level = _levels(parts, hammer_cutoff(key, 127))
+    audible_seconds = (INAUDIBLE_NATS + log(level / np.max(level))) / parts.decay
+    order = np.argsort(-audible_seconds, kind="stable")
+    order = order[audible_seconds[order] > 0.0]
+    return Components(*(column[order] for column in parts)), audible_seconds[order]
+
+
+def _levels(parts: Components, cutoff_hz: float) -> Floats:
+    """Start amplitudes of the components, (K,), under a hammer of the given cutoff."""
+    return parts.level * np.where(parts.tilt > 0.0, brightness(cutoff_hz, parts.frequency), 1.0)
 
 
 def _coefficients(parts: Components, cutoff_hz: float) -> tuple[Floats, float]:
@@ -179,11 +195,11 @@ def _coefficients(parts: Components, cutoff_hz: float) -> tuple[Floats, float]:
         (2 channels, 2 parts, K) real and imaginary parts, scaled so that the amplitudes of either channel
         sum to at most 1; and the factor that undoes the scaling.
     """
-    level = parts.level * np.where(parts.tilt > 0.0, brightness(cutoff_hz, parts.frequency), 1.0)
+    level = _levels(parts, cutoff_hz)
     right = level * parts.right_to_left
-    total = max(_ordered_sum(level), _ordered_sum(right))
-    left_cosine, left_sine = cos_sin_of_turns(parts.phase)
-    right_cosine, right_sine = cos_sin_of_turns(parts.phase_right)
+    total = max(ordered_sum(level), ordered_sum(right))
+    left_cosine, left_sine = cos_sin(parts.phase)
+    right_cosine, right_sine = cos_sin(parts.phase_right)
     level, right = level / total, right / total
     channels = ((level * left_cosine, level * left_sine), (right * right_cosine, right * right_sine))
     return np.array(channels), total
@@ -197,14 +213,6 @@ def _block_rows(coefficients: Floats, starts_real: Floats, starts_imaginary: Flo
     rows[..., 1] = -(real * starts_imaginary + imaginary * starts_real)
     rows *= 2.0**FACTOR_BITS
     return np.rint(rows, out=rows).reshape(2 * len(starts_real), -1)
-
-
-def _ordered_sum(values: Floats) -> float:
-    """Sum from first to last: `np.sum` may regroup, by processor."""
-    total = 0.0
-    for value in values.tolist():
-        total += value
-    return total
 
 
 def _hammer_noise(sample_rate: int) -> list[Floats]:

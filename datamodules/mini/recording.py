@@ -127,5 +127,5 @@ def noise_floor(num_samples: int, seed: int) -> Floats:
     white[1] = 0.6 * white[0] + 0.8 * white[1]
     rumble, warm = circular_one_pole(white, 0.985), circular_one_pole(white, 0.8)
     loop = 0.06 * (rumble - np.roll(rumble, 48, axis=-1)) + 0.28 * warm + 0.25 * white
-    loop *= 2.6 * float(amplitude(NOISE_FLOOR_DBFS))
+    loop *= 4.0 * float(amplitude(NOISE_FLOOR_DBFS))
     return np.tile(loop, -(-num_samples // NOISE_LOOP_SAMPLES))[:, :num_samples]

@@ -3,11 +3,12 @@
 Pure formulas, no audio; `piano` turns them into sound. Keys are MIDI numbers, 21 (A0) to 108 (C8).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.mini.arithmetic import Floats, amplitude, cos_sin, exp, power
+from datamodules.mini.arithmetic import Floats, amplitude, cos_sin, exp, ordered_sum, power
 
 MAX_PARTIALS = 64
 HIGHEST_PARTIAL_HZ = 16000.0
@@ -51,7 +52,7 @@ def fundamental(key: int) -> float:
     The stretch follows the shape of Railsback's curve: about -11 cents at A0, +19 cents at C8.
     """
     distance = (key - 69) / 39
-    cents = 19.0 * distance**3 if distance > 0 else 6.0 * distance * distance * distance
+    cents = (19.0 if distance > 0.0 else 6.0) * (distance * distance * distance)
     return float(440.0 * exp(((key - 69) / 12 + cents / 1200) * 0.6931471805599453))
 
 
@@ -78,7 +79,7 @@ def prompt_decay(key: int, frequency: Floats) -> Floats:
     """
     slowest = 0.53 * exp((key - 21) * 0.0335)
     excess = np.maximum(frequency - fundamental(key), 0.0) / 1000.0
-    return slowest + 0.55 * excess + 0.10 * excess * excess
+    return slowest + 0.65 * excess + 0.20 * excess * excess
 
 
 def brightness(cutoff_hz: float, frequency: Floats) -> Floats:
@@ -98,8 +99,10 @@ def _partial_levels(frequency: Floats, ripple: Floats) -> Floats:
     """Amplitudes of the partials for an infinitely hard hammer: striking point, soundboard, irregularity."""
     n = np.arange(1, len(frequency) + 1, dtype=np.float64)
     striking = 0.12 + np.abs(cos_sin(n * (STRIKING_POINT / 2.0))[1])
-    low_cut = (frequency / 75.0) * (frequency / 75.0)  # the soundboard radiates little below its first mode
-    return striking * (low_cut / (1.0 + low_cut)) * power(n, -0.45) * amplitude(7.0 * (ripple - 0.5))
+    low = (frequency / 75.0) * (frequency / 75.0)  # the soundboard radiates little below its first mode …
+    high = (frequency / 3500.0) * (frequency / 3500.0)  # … and is too heavy to follow the highest partials
+    radiation = low / ((1.0 + low) * (1.0 + high))
+    return striking * radiation * power(n, -0.45) * amplitude(7.0 * (ripple - 0.5))
 
 
 def _string_components(key: int, random: np.random.RandomState) -> Components:
@@ -116,8 +119,8 @@ def _string_components(key: int, random: np.random.RandomState) -> Components:
     detuning = (0.08 + 0.30 * draw[1:4]) * (1.0 + frequency / 2500.0)  # Hz
     stages = (  # frequency, decay, level of the prompt sound and of two aftersounds
         (frequency, decay, level),
-        (frequency + detuning[0], decay * (0.20 + 0.10 * draw[4]), level * (0.10 + 0.16 * draw[5])),
-        (frequency - detuning[1], decay * (0.24 + 0.12 * draw[6]), level * (0.06 + 0.12 * draw[7])),
+        (frequency + detuning[0], decay * (0.20 + 0.10 * draw[4]), level * (0.12 + 0.26 * draw[5])),
+        (frequency - detuning[1], decay * (0.24 + 0.12 * draw[6]), level * (0.08 + 0.18 * draw[7])),
     )
     pan = (key - 64) / 44.0 * 2.2  # dB: bass strings lie to the left of a microphone pair at the keyboard
     parts = []
@@ -132,7 +135,7 @@ def _string_components(key: int, random: np.random.RandomState) -> Components:
                 tilt=np.ones(count)[kept],
                 # near the zero crossing of a sine, as a string at rest that is struck
                 phase=(-0.25 + 0.16 * (phase - 0.5))[kept],
-                phase_right=(-0.25 + 0.16 * (phase - 0.5) + 0.34 * (spread - 0.5))[kept],
+                phase_right=(-0.25 + 0.16 * (phase - 0.5) + 0.56 * (spread - 0.5))[kept],
                 right_to_left=amplitude(pan + 5.0 * (balance - 0.5))[kept],
             )
         )
@@ -161,16 +164,9 @@ def _concatenate(parts: list[Components]) -> Components:
 
 
 def components(key: int) -> Components:
-    """All sinusoids of one key, those that last longest first.
-
-    The levels of the strings sum in energy to 1 per key.
-    """
+    """All sinusoids of one key; the levels of its strings have an energy of 1."""
     random = np.random.RandomState(7919 + key)  # its bit stream is frozen by numpy's policy
     strings = _string_components(key, random)
-    energy = 0.0
-    for level in strings.level.tolist():  # in order: np.sum may regroup
-        energy += level * level
-    strings = strings._replace(level=strings.level / energy**0.5)
-    joined = _concatenate([strings, _body_components(key, random)])
-    order = np.argsort(joined.decay, kind="stable")
-    return Components(*(column[order] for column in joined))
+    energy = ordered_sum(strings.level * strings.level)
+    strings = strings._replace(level=strings.level / math.sqrt(energy))
+    return _concatenate([strings, _body_components(key, random)])
