@@ -109,7 +109,8 @@ def test_the_top_level_is_the_agreed_one():
 
 
 def test_files_stay_readable():
-    for path in SOURCES:
+    code = [path for path in SOURCES if not path.stem.startswith("scores_")]  # note data, not code
+    for path in code:
         lines = path.read_text().splitlines()
         assert len(lines) <= 320, f"{path} has {len(lines)} lines"
         for node in ast.walk(ast.parse("\n".join(lines))):
