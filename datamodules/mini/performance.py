@@ -19,6 +19,12 @@ TICKS_PER_SECOND = 960
 """960 ticks a second: `TICKS_PER_BEAT` beats of `TEMPO_MICROSECONDS`, as in MAESTRO a grid without metre."""
 
 LEAD_IN_SECONDS = 0.7
+TOGETHER_TICKS = 48
+"""Two blows on one key within 50 ms are one: no pianist could play them."""
+
+KEY_RETURN_TICKS = 24
+"""A key is up for at least 25 ms before it goes down again."""
+
 GRID = 96
 """Steps per whole note of the tempo integral; holds sixteenths, triplets and thirty-seconds."""
 
@@ -158,20 +164,17 @@ def _separate(notes: list[PlayedNote]) -> list[PlayedNote]:
     """
     merged: dict[int, list[PlayedNote]] = {}
     for note in sorted(notes):
-        earlier = merged.setdefault(note.pitch, [])
-        if earlier and note.onset_tick - earlier[-1].onset_tick < 48:
-            last = earlier[-1]
-            earlier[-1] = last._replace(
-                release_tick=max(last.release_tick, note.release_tick),
-                velocity=max(last.velocity, note.velocity),
-            )
+        same_key = merged.setdefault(note.pitch, [])
+        last = same_key[-1] if same_key else None
+        if last and note.onset_tick - last.onset_tick < TOGETHER_TICKS:
+            release, velocity = max(last.release_tick, note.release_tick), max(last.velocity, note.velocity)
+            same_key[-1] = last._replace(release_tick=release, velocity=velocity)
             continue
-        if earlier and earlier[-1].release_tick > note.onset_tick - 24:
-            earlier[-1] = earlier[-1]._replace(
-                release_tick=max(earlier[-1].onset_tick + 12, note.onset_tick - 24)
-            )
-        earlier.append(note)
-    return sorted(note for same_key in merged.values() for note in same_key)
+        if last:
+            latest = note.onset_tick - KEY_RETURN_TICKS
+            same_key[-1] = last._replace(release_tick=min(last.release_tick, latest))
+        same_key.append(note)
+    return sorted(note for same_pitch in merged.values() for note in same_pitch)
 
 
 def _pedal(score: Score, timing: _Timing, chances: list[float], end_tick: int) -> list[PedalMove]:

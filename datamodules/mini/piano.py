@@ -174,7 +174,7 @@ def _prepare(key: int, sample_rate: int) -> Voice:
 
 
 def _longest_first(key: int) -> tuple[Components, Floats]:
-    """A key's components that are heard at all in a fortissimo, and for how many seconds, in falling order."""
+    """A key's components that are heard in a fortissimo, and for how many seconds, in falling order."""
     parts = components(key)
     level = _levels(parts, hammer_cutoff(key, 127))
     audible_seconds = (INAUDIBLE_NATS + log(level / np.max(level))) / parts.decay
@@ -221,10 +221,10 @@ def _hammer_noise(sample_rate: int) -> list[Floats]:
     num_samples = round(0.09 * sample_rate)
     white = random.random_sample((16, 2, num_samples)) - 0.5
     white[:, 1] = 0.6 * white[:, 0] + 0.8 * white[:, 1]  # the channels share a part of it
-    low_pole = float(exp(-6.283 * 2600.0 / sample_rate))
+    low_pole = float(exp(-6.283 * 2000.0 / sample_rate))
     high_pole = float(exp(-6.283 * 180.0 / sample_rate))
     soft = one_pole(white, low_pole) * (1.0 - low_pole)
     band = soft - one_pole(soft, high_pole) * (1.0 - high_pole)
     time = np.arange(num_samples) / sample_rate
     envelope = exp(-time / 0.012) * np.minimum(time / 0.0012, 1.0)
-    return list(band * 10.0 * envelope)
+    return list(band * 12.0 * envelope)

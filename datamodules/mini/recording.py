@@ -64,7 +64,7 @@ def _end_softly(sound: Floats, sample_rate: int) -> None:
 
 
 def reverberation(sound: Floats, sample_rate: int) -> Floats:
-    """The room's answer to a stereo sound: eight delay lines that feed each other, high frequencies fading first.
+    """The room's answer to a stereo sound: eight delay lines that feed each other, the treble fading first.
 
     A feedback delay network with a Hadamard matrix; Jot & Chaigne, "Digital delay networks for designing
     artificial reverberators", AES 90th convention, 1991. It runs block by block, a block being as long as
@@ -91,7 +91,7 @@ def reverberation(sound: Floats, sample_rate: int) -> Floats:
         wet[:, start : start + size] = (past[0:2, 1:] - past[2:4, 1:] + past[4:6, 1:] - past[6:8, 1:])[
             :, :size
         ]
-        block = 0.72 * past[:, 1:] + 0.28 * past[:, :-1]
+        block = 0.62 * past[:, 1:] + 0.38 * past[:, :-1]
         block *= gains[:, None]
         block = _hadamard(block)
         block[0::2, :size] += sound[0, start : start + size]

@@ -12,8 +12,8 @@ import wave
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -24,6 +24,8 @@ from datamodules.mini.recording import record
 from datamodules.mini.score import Score
 from datamodules.mini.scores_classical import CLASSICAL
 from datamodules.mini.scores_romantic import ROMANTIC
+
+_Item = TypeVar("_Item")
 
 MINI_VERSION = "1"
 """Changes with every change of a byte of the release, so that old copies are rendered again."""
@@ -54,7 +56,7 @@ MINI_PERFORMANCES = {
 _README = """\
 This is `mini`, a miniature in the layout of MAESTRO v3.0.0. It is not part of the MAESTRO dataset.
 
-It holds {count} openings of works in the public domain, written down from the scores, played by a program with
+It holds {count} openings of works in the public domain, written down as notes, played by a program with
 seeded deviations of timing and touch, and rendered by an additive piano synthesiser. Nothing in it was
 recorded, and no file of another data set was used. Version {version}.
 
@@ -166,25 +168,21 @@ def _render_all(folder: Path, workers: int, progress: bool) -> list[dict[str, st
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         jobs = {pool.submit(_render_piece, folder, SCORES[index]): index for index in longest_first}
         try:
-            with _progress_bar(len(jobs), progress) as advance:
-                for job in as_completed(jobs):
-                    rows[jobs[job]] = job.result()
-                    next(advance)
+            for job in _with_progress(as_completed(jobs), len(jobs), progress):
+                rows[jobs[job]] = job.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     return [rows[index] for index in range(len(SCORES))]
 
 
-@contextmanager
-def _progress_bar(total: int, visible: bool) -> Iterator[Iterator[None]]:
-    """Yield an iterator whose every step advances the bar by one piece."""
+def _with_progress(items: Iterator[_Item], total: int, visible: bool) -> Iterator[_Item]:
+    """Pass the items on, counting them in a progress bar."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, disable=not visible) as bar:
-        task = bar.add_task("Rendering the embedded release", total=total)
-        yield (bar.advance(task) for _ in range(total))
+        yield from bar.track(items, total=total, description="Rendering the embedded release (once)")
 
 
 def _render_piece(folder: Path, score: Score) -> dict[str, str | int | float]:

@@ -1,4 +1,4 @@
-"""Scores of the mini release after 1830: Schumann, Chopin, Grieg, Satie, Joplin. All are in the public domain."""
+"""Scores of the mini release after 1830: Schumann, Chopin, Grieg, Satie, Joplin. All are public domain."""
 
 from fractions import Fraction
 
@@ -87,13 +87,12 @@ CHOPIN_NOCTURNE = Score(
     dynamics=(
         (0, "p"),
         (1.5, "mp"),
-        (2, "mp"),
-        (4, "mf"),
-        (5, "p"),
-        (6.5, "mf"),
-        (8, "f"),
-        (8.5, "mp"),
-        (9, "pp"),
+        (3.3, "mf"),
+        (4, "p"),
+        (5.5, "mf"),
+        (7.3, "f"),
+        (7.6, "mp"),
+        (8, "pp"),
     ),
     pickup=Fraction(1, 8),
     pedal=Fraction(3, 8),
@@ -168,7 +167,7 @@ CHOPIN_PRELUDE_20 = Score(
             "c1+c2+g2/1",
         ),
     ),
-    dynamics=((0, "ff"), (3.7, "fff"), (4, "p"), (5.9, "p"), (7, "pp"), (7.9, "mp"), (8, "p")),
+    dynamics=((0, "ff"), (3.9, "fff"), (4, "p"), (5.9, "p"), (7, "pp"), (7.9, "mp"), (8, "p")),
     pedal=Fraction(1, 4),
     rubato=0.05,
     accompaniment=0.92,
@@ -315,7 +314,8 @@ JOPLIN = Score(
             "g2+g3/8 r >g4+b4+d5+g5 d4/16 d#4",
             _RAG_THEME,
             f"{_RAG_CLOSE} | c5+c6/4. d4/16 d#4",
-            "e4/16 c5/8 e4/16 c5/8 e4/16 c5~ | c5/4~ c5/8 a4/16 g4 | f#4 a4 c5 e5/8 d5/16 c5 a4 | d5/4. d4/16 d#4",
+            "e4/16 c5/8 e4/16 c5/8 e4/16 c5~ | c5/4~ c5/8 a4/16 g4",
+            "f#4/16 a4 c5 e5/8 d5/16 c5 a4 | d5/4. d4/16 d#4",
             _RAG_THEME,
             f"{_RAG_CLOSE} | c5+c6/4. c5/16 d5",
             "e5/16 c5 d5 e5/8 c5/16 d5 c5 | e5 c5 d5 e5/8 c5/16 d5 c5 | e5 c5 d5 e5/8 b4/16 d5/8",
