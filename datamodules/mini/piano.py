@@ -50,6 +50,7 @@ class Voice(NamedTuple):
         key: MIDI number.
         components: The key's audible sinusoids, K of them, those heard longest first.
         lifetime: Seconds until the last of them cannot be heard.
+        directions: (2 channels, 2 parts, K) cosine and sine of the start phase, times the channel's gain.
         within: (K, 2, BLOCK) integers: real and imaginary part of z^k, times 2^`FACTOR_BITS`.
         starts_real: (J, K) real part of z^(j·BLOCK).
         starts_imaginary: (J, K) imaginary part of z^(j·BLOCK).
@@ -60,6 +61,7 @@ class Voice(NamedTuple):
     key: int
     components: Components
     lifetime: float
+    directions: Floats
     within: Floats
     starts_real: Floats
     starts_imaginary: Floats
@@ -68,7 +70,10 @@ class Voice(NamedTuple):
 
 
 class Piano:
-    """The instrument at one sample rate. Not to be shared between threads: it remembers the keys it played.
+    """The instrument at one sample rate.
+
+    It keeps what it has worked out about each key. Threads may share it: what two of them store for one key
+    is the same.
 
     Args:
         sample_rate: In Hz.
@@ -109,7 +114,9 @@ class Piano:
     def _strings(self, voice: Voice, velocity: int, num_samples: int) -> Floats:
         """Strings and body of a note by exact matrix products, (2, T)."""
         num_blocks = -(-num_samples // BLOCK)
-        coefficients, total = _coefficients(voice.components, hammer_cutoff(voice.key, velocity))
+        levels = _levels(voice.components, hammer_cutoff(voice.key, velocity))
+        total = max(ordered_sum(levels), ordered_sum(levels * voice.components.right_to_left))
+        coefficients = voice.directions * (levels / total)
         sound = np.empty((2, num_blocks, BLOCK))
         for first in range(0, num_blocks, CHUNK):
             last, alive = min(first + CHUNK, num_blocks), voice.alive[first // CHUNK]
@@ -170,7 +177,7 @@ def _prepare(key: int, sample_rate: int) -> Voice:
     alive = [max(1, int(np.count_nonzero(audible_seconds > start))) for start in chunk_starts]
     damper_samples = round(damper_seconds(key) * INAUDIBLE_NATS * sample_rate)
     damper = exp(np.arange(damper_samples) * (-INAUDIBLE_NATS / damper_samples))
-    return Voice(key, parts, lifetime, within, *starts, damper, alive)
+    return Voice(key, parts, lifetime, _directions(parts), within, *starts, damper, alive)
 
 
 def _longest_first(key: int) -> tuple[Components, Floats]:
@@ -188,21 +195,10 @@ def _levels(parts: Components, cutoff_hz: float) -> Floats:
     return parts.level * np.where(parts.tilt > 0.0, brightness(cutoff_hz, parts.frequency), 1.0)
 
 
-def _coefficients(parts: Components, cutoff_hz: float) -> tuple[Floats, float]:
-    """Complex start amplitudes of a note's components, and their sum.
-
-    Returns:
-        (2 channels, 2 parts, K) real and imaginary parts, scaled so that the amplitudes of either channel
-        sum to at most 1; and the factor that undoes the scaling.
-    """
-    level = _levels(parts, cutoff_hz)
-    right = level * parts.right_to_left
-    total = max(ordered_sum(level), ordered_sum(right))
-    left_cosine, left_sine = cos_sin(parts.phase)
-    right_cosine, right_sine = cos_sin(parts.phase_right)
-    level, right = level / total, right / total
-    channels = ((level * left_cosine, level * left_sine), (right * right_cosine, right * right_sine))
-    return np.array(channels), total
+def _directions(parts: Components) -> Floats:
+    """Start phases of both channels as points of the plane, (2 channels, 2 parts, K)."""
+    left, right = cos_sin(parts.phase), cos_sin(parts.phase_right)
+    return np.array((left, tuple(part * parts.right_to_left for part in right)))
 
 
 def _block_rows(coefficients: Floats, starts_real: Floats, starts_imaginary: Floats) -> Floats:

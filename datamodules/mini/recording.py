@@ -25,32 +25,31 @@ REVERB_LEVEL = 0.16
 _DELAY_MILLISECONDS = (31.7, 37.3, 41.9, 47.1, 53.9, 59.3, 67.1, 73.7)
 
 
-def record(performance: Performance, sample_rate: int, peak_dbfs: float, seed: int) -> NDArray[np.int16]:
+def record(performance: Performance, piano: Piano, peak_dbfs: float, seed: int) -> NDArray[np.int16]:
     """Render a performance.
 
     Args:
         performance: What is played.
-        sample_rate: In Hz.
+        piano: What it is played on; its sample rate is the recording's.
         peak_dbfs: Level of the largest sample, in dB relative to full scale.
         seed: Of the noise floor.
 
     Returns:
         (T, 2) int16, `RING_OUT_SECONDS` longer than the performance.
     """
-    num_samples = round((performance.duration + RING_OUT_SECONDS) * sample_rate)
-    sound = _mix(performance, sample_rate, num_samples)
-    sound += reverberation(sound, sample_rate) * REVERB_LEVEL
-    _end_softly(sound, sample_rate)
+    num_samples = round((performance.duration + RING_OUT_SECONDS) * piano.sample_rate)
+    sound = _mix(performance, piano, num_samples)
+    sound += reverberation(sound, piano.sample_rate) * REVERB_LEVEL
+    _end_softly(sound, piano.sample_rate)
     sound *= float(amplitude(peak_dbfs)) / float(np.max(np.abs(sound)))
     sound += noise_floor(num_samples, seed)
     return np.rint(sound * 32767.0).clip(-32768, 32767).astype(np.int16).T.copy()
 
 
-def _mix(performance: Performance, sample_rate: int, num_samples: int) -> Floats:
-    piano = Piano(sample_rate)
+def _mix(performance: Performance, piano: Piano, num_samples: int) -> Floats:
     sound = np.zeros((2, num_samples))
     for strike, note in enumerate(sounding(performance)):
-        start = round(note.onset_seconds * sample_rate)
+        start = round(note.onset_seconds * piano.sample_rate)
         samples = piano.note(note.pitch, note.velocity, note.held_seconds, strike)
         target = sound[:, start : start + samples.shape[-1]]
         target += samples[:, : target.shape[-1]]

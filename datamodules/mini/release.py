@@ -20,6 +20,7 @@ from filelock import FileLock
 from datamodules.errors import ReleaseError
 from datamodules.mini.midi import write_midi
 from datamodules.mini.performance import perform
+from datamodules.mini.piano import Piano
 from datamodules.mini.recording import record
 from datamodules.mini.score import Score
 from datamodules.mini.scores_classical import CLASSICAL
@@ -164,9 +165,13 @@ def _render_all(folder: Path, workers: int, progress: bool) -> list[dict[str, st
     for score in SCORES:
         (folder / str(score.year)).mkdir(exist_ok=True)
     longest_first = sorted(range(len(SCORES)), key=lambda index: -len(SCORES[index].notes()))
+    pianos = {rate: Piano(rate) for rate in sorted({score.sample_rate for score in SCORES})}
     rows: dict[int, dict[str, str | int | float]] = {}
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_render_piece, folder, SCORES[index]): index for index in longest_first}
+        jobs = {
+            pool.submit(_render_piece, folder, SCORES[index], pianos[SCORES[index].sample_rate]): index
+            for index in longest_first
+        }
         try:
             for job in _with_progress(as_completed(jobs), len(jobs), progress):
                 rows[jobs[job]] = job.result()
@@ -185,7 +190,7 @@ def _with_progress(items: Iterator[_Item], total: int, visible: bool) -> Iterato
         yield from bar.track(items, total=total, description="Rendering the embedded release (once)")
 
 
-def _render_piece(folder: Path, score: Score) -> dict[str, str | int | float]:
+def _render_piece(folder: Path, score: Score, piano: Piano) -> dict[str, str | int | float]:
     """Play and record one piece.
 
     Returns:
@@ -193,7 +198,7 @@ def _render_piece(folder: Path, score: Score) -> dict[str, str | int | float]:
     """
     seed = zlib.crc32(f"{score.composer}: {score.title}".encode())
     performance = perform(score, seed)
-    pcm = record(performance, score.sample_rate, score.peak_dbfs, seed)
+    pcm = record(performance, piano, score.peak_dbfs, seed)
     name = _file_name(score)
     with wave.open(str(folder / f"{name}.wav"), "wb") as file:
         file.setnchannels(2)
