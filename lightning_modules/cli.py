@@ -13,7 +13,7 @@ TRAINER_VERBS = {
     "fit": "train a model",
     "validate": "score a checkpoint on the validation split",
     "test": "score a checkpoint on the test split",
-    "predict": "run a checkpoint over the test split and write what it makes",
+    "predict": "run a checkpoint over the test split; callbacks write what it makes",
 }
 
 

@@ -15,6 +15,10 @@ class ExperimentError(Exception):
         self.remedy = remedy
 
 
+class OptionError(ExperimentError, ValueError):
+    """An option of a model, a role or a callback has a value that makes no sense."""
+
+
 class RunError(ExperimentError):
     """A run folder cannot be made, found or continued."""
 

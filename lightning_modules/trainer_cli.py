@@ -161,6 +161,8 @@ class TrainerCLI(LightningCLI):
         kwargs["ckpt_path"] = self.checkpoint and str(self.checkpoint)
         if kwargs["weights_only"] is None:
             kwargs["weights_only"] = True
+        if "return_predictions" in kwargs:
+            kwargs["return_predictions"] = False  # nobody would take them, and a whole split fills the memory
         return kwargs
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.errors import OptionError
 from lightning_modules.runs import free_path
 
 
@@ -23,8 +24,8 @@ class AudioLogger(pl.Callback):
     not touched.
 
     Args:
-        every_n_epochs: How many epochs with a validation lie between two writings; the last epoch always
-            writes.
+        every_n_epochs: How many epochs with a validation lie between two writings; the last
+            validation of a run always writes.
         num_clips: Number of validation clips; 0 for none.
         num_generated: Number of generated clips; 0 for none.
         clip_seconds: Longest part of a validation clip to write, from its start.
@@ -49,7 +50,7 @@ class AudioLogger(pl.Callback):
             ("num_generated", num_generated, 0),
         ):
             if value < least:
-                raise ValueError(f"AudioLogger's {name} is {value}; give at least {least}")
+                raise OptionError(f"AudioLogger's {name} is {value}", f"give at least {least}")
         self.every_n_epochs = every_n_epochs
         self.num_clips = num_clips
         self.num_generated = num_generated
@@ -101,7 +102,9 @@ class AudioLogger(pl.Callback):
         if trainer.sanity_checking:
             return False
         validations = trainer.current_epoch // (trainer.check_val_every_n_epoch or 1)
-        is_last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
+        is_last = (
+            trainer.current_epoch + 1 == trainer.max_epochs or 0 < trainer.max_steps <= trainer.global_step
+        )
         return is_last or validations % self.every_n_epochs == 0
 
     def _generated(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:

@@ -25,9 +25,9 @@ class RunSummary(pl.Callback):
         """Start the clock."""
         self._start = time.monotonic()
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print, in the first process only."""
-        if trainer.is_global_zero:
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Print, in the first process only, and after the live progress bar has left the terminal."""
+        if stage == "fit" and trainer.is_global_zero:
             minutes, seconds = divmod(round(time.monotonic() - self._start), 60)
             took = f"{trainer.current_epoch} epochs, {trainer.global_step} steps, {minutes} min {seconds} s"
             lines = summary_lines(trainer, took, self.max_figures)
@@ -46,7 +46,8 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
         lines.append(("Test", f"lightning test --ckpt_path {checkpoint}"))
     last = root / CHECKPOINT_FOLDER / LAST_NAME
     if last.is_file():
-        lines.append(("Continue", f"lightning fit --ckpt_path {last} --trainer.max_epochs N"))
+        limit = "max_steps" if trainer.max_steps > 0 else "max_epochs"
+        lines.append(("Continue", f"lightning fit --ckpt_path {last} --trainer.{limit} N"))
     for logger in trainer.loggers:
         where = getattr(logger, "where", None)  # of RunWandbLogger
         if where and getattr(logger, "is_offline", False):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import lightning.pytorch as pl
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.errors import OptionError
 
 
 class _Mark(NamedTuple):
@@ -30,7 +31,7 @@ class Throughput(pl.Callback):
 
     def __init__(self, window_steps: int = 50) -> None:
         if window_steps < 1:
-            raise ValueError(f"window_steps is {window_steps}; give at least 1")
+            raise OptionError(f"Throughput's window_steps is {window_steps}", "give at least 1")
         self.window_steps = window_steps
         self._marks: deque[_Mark] = deque(maxlen=window_steps + 1)
 

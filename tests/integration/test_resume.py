@@ -125,6 +125,12 @@ def test_test_writes_below_the_run_and_never_twice_into_one_folder(
     assert "test/log_mel_distance" in (folder / "test/metrics/version_0/metrics.csv").read_text()
 
 
+def test_predict_runs_on_a_checkpoint(toy_yaml: Path) -> None:
+    folder = fit(toy_yaml, "one", "--trainer.max_epochs", "1")
+    main(["predict", "--ckpt_path", str(folder / "checkpoints/best.ckpt"), *QUIET])
+    assert files_in(folder / "predict") == ["config.yaml"]
+
+
 def test_callbacks_write_into_the_run_folder(toy_yaml: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(
