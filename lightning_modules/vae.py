@@ -12,6 +12,7 @@ from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.distributions.likelihoods import Likelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import Prior
+from lightning_modules.errors import OptionError
 from lightning_modules.losses.elbo import ELBO, free_bits
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.metrics.active_units import ActiveUnits
@@ -19,6 +20,9 @@ from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
 from lightning_modules.schedules.kl_weight import KLWeight
+
+LOG_VARIANCE_BOUNDS = (-20.0, 10.0)
+"""Of the posterior: one wild step must not overflow exp() and with it every weight."""
 
 
 class Forward(NamedTuple):
@@ -41,8 +45,8 @@ class VAE(GenerativeModule):
     """Variational autoencoder of raw audio (Kingma & Welling 2014).
 
     x (B, C, T) -> encoder -> fully connected layer -> q(z|x) = N(mean, diag exp(log_variance)) -> z, and the
-    output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats per sample
-    of audio, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance that is
+    output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats per
+    audio value, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance that is
     logged apart and is no part of the ELBO.
 
     Args:
@@ -65,7 +69,7 @@ class VAE(GenerativeModule):
         channels: Audio channels C.
 
     Raises:
-        ValueError: If the parts do not fit each other; the text names both.
+        OptionError: If the parts do not fit each other; the text names both.
     """
 
     can_reconstruct = True
@@ -115,10 +119,10 @@ class VAE(GenerativeModule):
         self.active_units = ActiveUnits(latent_size)
 
     def _check_parts(self) -> None:
-        """Raise a ValueError naming the first two parts that do not fit."""
+        """Raise an OptionError naming the first two parts that do not fit."""
         if self.coarse_generator is None and self.decoder is None:
-            raise ValueError(
-                "VAE needs a coarse_generator, a decoder, or both; got neither: nothing could make sound"
+            raise OptionError(
+                "VAE needs a coarse_generator, a decoder, or both; got neither", "set one of them"
             )
         pairs = [("channels", self.channels, "encoder.channels", self.encoder.channels)]
         if self.decoder is not None:
@@ -145,9 +149,7 @@ class VAE(GenerativeModule):
             pairs.append(("channels", self.channels, "coarse_generator.channels", coarse.channels))
         for name, value, other_name, other in pairs:
             if value != other:
-                raise ValueError(
-                    f"VAE: {name} is {value} but {other_name} is {other}; set both to the same value"
-                )
+                raise OptionError(f"VAE: {name} is {value} but {other_name} is {other}", "make them equal")
 
     def _make_posterior_head(self) -> nn.Linear:
         """Fully connected layer to mean and log variance, started at a narrow posterior around zero."""
@@ -173,7 +175,7 @@ class VAE(GenerativeModule):
             hidden.unflatten(2, (-1, self.frames_per_latent)).transpose(2, 3).flatten(1, 2)
         )  # (B, H * g, L)
         mean, log_variance = self.posterior_head(hidden.transpose(1, 2)).transpose(1, 2).chunk(2, dim=1)
-        return DiagonalGaussian(mean, log_variance)
+        return DiagonalGaussian(mean, log_variance.clamp(*LOG_VARIANCE_BOUNDS))
 
     def decode(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
         """Mean of p(x|z): coarse signal plus residual.

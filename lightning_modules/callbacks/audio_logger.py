@@ -24,8 +24,8 @@ class AudioLogger(pl.Callback):
     not touched.
 
     Args:
-        every_n_epochs: How many epochs with a validation lie between two writings; the last
-            validation of a run always writes.
+        every_n_validations: How many validations lie between two writings; the first validation of a run and
+            the last one always write.
         num_clips: Number of validation clips; 0 for none.
         num_generated: Number of generated clips; 0 for none.
         clip_seconds: Longest part of a validation clip to write, from its start.
@@ -36,7 +36,7 @@ class AudioLogger(pl.Callback):
 
     def __init__(
         self,
-        every_n_epochs: int = 1,
+        every_n_validations: int = 1,
         num_clips: int = 4,
         num_generated: int = 4,
         clip_seconds: float = 8.0,
@@ -45,13 +45,13 @@ class AudioLogger(pl.Callback):
         seed: int = 0,
     ) -> None:
         for name, value, least in (
-            ("every_n_epochs", every_n_epochs, 1),
+            ("every_n_validations", every_n_validations, 1),
             ("num_clips", num_clips, 0),
             ("num_generated", num_generated, 0),
         ):
             if value < least:
                 raise OptionError(f"AudioLogger's {name} is {value}", f"give at least {least}")
-        self.every_n_epochs = every_n_epochs
+        self.every_n_validations = every_n_validations
         self.num_clips = num_clips
         self.num_generated = num_generated
         self.clip_seconds = clip_seconds
@@ -59,6 +59,15 @@ class AudioLogger(pl.Callback):
         self.temperature = temperature
         self.seed = seed
         self._clips: list[Tensor] = []
+        self._validations = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """What a resumed run needs to keep the rhythm."""
+        return {"validations": self._validations}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on counting from a checkpoint."""
+        self._validations = state_dict["validations"]
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the clips of the last validation."""
@@ -86,8 +95,12 @@ class AudioLogger(pl.Callback):
         pl_module: GenerativeModule,  # type: ignore[override]
     ) -> None:
         """Write and log; the module is in evaluation mode and gradients are off."""
-        if not self._is_due(trainer) or not trainer.is_global_zero:
-            return
+        due = self._is_due(trainer) and trainer.is_global_zero
+        self._validations += not trainer.sanity_checking
+        if due:
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, pl_module: GenerativeModule) -> None:
         folder = free_path(Path(trainer.default_root_dir) / "samples" / f"step_{trainer.global_step:06d}")
         folder.mkdir(parents=True)
         with trainer.precision_plugin.forward_context(), same_noise(self.seed, pl_module.device):
@@ -101,11 +114,10 @@ class AudioLogger(pl.Callback):
     def _is_due(self, trainer: pl.Trainer) -> bool:
         if trainer.sanity_checking:
             return False
-        validations = trainer.current_epoch // (trainer.check_val_every_n_epoch or 1)
         is_last = (
             trainer.current_epoch + 1 == trainer.max_epochs or 0 < trainer.max_steps <= trainer.global_step
         )
-        return is_last or validations % self.every_n_epochs == 0
+        return is_last or self._validations % self.every_n_validations == 0
 
     def _generated(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
         """Name of each clip -> title -> (C, T)."""

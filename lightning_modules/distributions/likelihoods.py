@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.distributions.posterior import LOG_2PI
+from lightning_modules.errors import OptionError
 
 
 class Likelihood(nn.Module, ABC):
@@ -41,10 +42,10 @@ class GaussianLikelihood(Likelihood):
     def __init__(self, initial_deviation: float = 0.02, smallest_deviation: float = 2.0**-13) -> None:
         super().__init__()
         if not 0.0 < smallest_deviation <= initial_deviation:
-            raise ValueError(
+            raise OptionError(
                 f"GaussianLikelihood needs 0 < smallest_deviation <= initial_deviation, "
-                f"got smallest_deviation={smallest_deviation}, initial_deviation={initial_deviation}: "
-                "raise initial_deviation or lower smallest_deviation"
+                f"got smallest_deviation={smallest_deviation}, initial_deviation={initial_deviation}",
+                "raise initial_deviation or lower smallest_deviation",
             )
         self.initial_deviation = initial_deviation
         self.smallest_deviation = smallest_deviation

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.errors import OptionError
 from lightning_modules.spectrogram import STFTMagnitude
 
 
@@ -42,9 +43,10 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     ) -> None:
         super().__init__()
         if not fft_samples or min(fft_samples) < overlap or overlap < 1:
-            raise ValueError(
+            raise OptionError(
                 "MultiResolutionSTFTLoss needs at least one transform length, and 1 <= overlap <= each; "
-                f"got fft_samples={list(fft_samples)}, overlap={overlap}"
+                f"got fft_samples={list(fft_samples)}, overlap={overlap}",
+                "4 frames over each sample are usual",
             )
         self.fft_samples = list(fft_samples)
         self.overlap = overlap

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.errors import OptionError
 from lightning_modules.networks.blocks import ConvNeXtBlock, overlap_add
 
 
@@ -86,7 +87,7 @@ class InverseSTFTHead(WaveformHead):
     ) -> None:
         super().__init__()
         if overlap < 3:
-            raise ValueError(f"InverseSTFTHead needs overlap >= 3 hops, got {overlap}: use 4")
+            raise OptionError(f"InverseSTFTHead needs overlap >= 3 hops, got {overlap}", "use 4")
         self.hidden_size = hidden_size
         self.hop_samples = hop_samples
         self.channels = channels

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lightning_modules.errors import OptionError
 from lightning_modules.networks.blocks import ConvNeXtBlock
 
 AUDIO_SCALE = 10.0
@@ -52,7 +53,7 @@ class ConvNeXtEncoder(Encoder):
         kernel_size: Frames seen by each block; odd.
 
     Raises:
-        ValueError: If there is not one `stem_channels` fewer than `strides`.
+        OptionError: If there is not one `stem_channels` fewer than `strides`.
     """
 
     def __init__(
@@ -72,9 +73,10 @@ class ConvNeXtEncoder(Encoder):
         self.num_blocks = num_blocks
         self.kernel_size = kernel_size
         if len(self.stem_channels) != len(self.strides) - 1:
-            raise ValueError(
+            raise OptionError(
                 f"ConvNeXtEncoder: {len(self.strides)} strides need {len(self.strides) - 1} stem_channels, "
-                f"got strides={self.strides}, stem_channels={self.stem_channels}"
+                f"got strides={self.strides}, stem_channels={self.stem_channels}",
+                "give one width for each stride but the last, whose width is hidden_size",
             )
         self.hop_samples = 1
         widths = [channels, *stem_channels, hidden_size]

@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from lightning_modules.errors import OptionError
+
 
 class KLWeight(ABC):
     """Schedule of β."""
@@ -14,7 +16,7 @@ class KLWeight(ABC):
 def _require_non_negative(owner: object, **values: float) -> None:
     for name, value in values.items():
         if value < 0:
-            raise ValueError(f"{type(owner).__name__} needs {name} >= 0, got {value}")
+            raise OptionError(f"{type(owner).__name__} needs {name} >= 0, got {value}", f"raise {name}")
 
 
 class ConstantKLWeight(KLWeight):
@@ -71,9 +73,10 @@ class CyclicalKLWeight(KLWeight):
     def __init__(self, beta: float = 1.0, cycle_steps: int = 1000, rise_fraction: float = 0.5) -> None:
         _require_non_negative(self, beta=beta)
         if cycle_steps < 1 or not 0.0 < rise_fraction <= 1.0:
-            raise ValueError(
+            raise OptionError(
                 "CyclicalKLWeight needs cycle_steps >= 1 and 0 < rise_fraction <= 1, "
-                f"got cycle_steps={cycle_steps}, rise_fraction={rise_fraction}"
+                f"got cycle_steps={cycle_steps}, rise_fraction={rise_fraction}",
+                "0.5 of a few thousand steps is common",
             )
         self.beta = beta
         self.cycle_steps = cycle_steps

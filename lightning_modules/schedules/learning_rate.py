@@ -5,6 +5,8 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from lightning_modules.errors import OptionError
+
 
 class WarmupCosine(LambdaLR):
     """Linear rise to the optimiser's learning rate, then half a cosine down to a fraction of it.
@@ -18,16 +20,17 @@ class WarmupCosine(LambdaLR):
         final_fraction: End value over the optimiser's learning rate.
 
     Raises:
-        ValueError: If `total_steps` is not larger than `warmup_steps`.
+        OptionError: If `total_steps` is not larger than `warmup_steps`.
     """
 
     def __init__(
         self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 50, final_fraction: float = 0.01
     ) -> None:
         if not 0 <= warmup_steps < total_steps:
-            raise ValueError(
+            raise OptionError(
                 f"WarmupCosine needs 0 <= warmup_steps < total_steps, got warmup_steps={warmup_steps}, "
-                f"total_steps={total_steps}: set total_steps to trainer.max_steps, or shorten the warm-up"
+                f"total_steps={total_steps}",
+                "set total_steps to trainer.max_steps, or shorten the warm-up",
             )
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps

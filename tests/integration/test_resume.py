@@ -135,7 +135,7 @@ def test_callbacks_write_into_the_run_folder(toy_yaml: Path, tmp_path: Path) -> 
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(
         "trainer:\n  callbacks:\n    - class_path: lightning_modules.callbacks.audio_logger.AudioLogger\n"
-        "      init_args: {every_n_epochs: 2, num_clips: 1, num_generated: 0}\n"
+        "      init_args: {every_n_validations: 2, num_clips: 1, num_generated: 0}\n"
     )
     folder = fit(toy_yaml, "one", "--config", str(overlay))
     assert (folder / "samples/step_000008/clip_0_reconstruction.wav").is_file()

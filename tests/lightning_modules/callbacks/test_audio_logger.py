@@ -109,7 +109,7 @@ def test_every_few_epochs_and_the_last(tmp_path: Path) -> None:
     fit(
         tmp_path,
         ToyModule(8000, 1600),
-        AudioLogger(every_n_epochs=2, num_clips=0, num_generated=1),
+        AudioLogger(every_n_validations=2, num_clips=0, num_generated=1),
         max_epochs=4,
     )
     steps = sorted(path.name for path in (tmp_path / "samples").iterdir())
@@ -130,7 +130,7 @@ def test_long_clips_are_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"every_n_epochs": 0}, "every_n_epochs is 0\n.*give at least 1"),
+        ({"every_n_validations": 0}, "every_n_validations is 0\n.*give at least 1"),
         ({"num_clips": -1}, "num_clips is -1\n.*give at least 0"),
         ({"num_generated": -2}, "num_generated is -2\n.*give at least 0"),
     ],
