@@ -24,6 +24,7 @@ from datamodules.mini.piano import Piano
 from datamodules.mini.recording import record
 from datamodules.mini.score import Score
 from datamodules.mini.scores_classical import CLASSICAL
+from datamodules.mini.scores_late import LATE
 from datamodules.mini.scores_romantic import ROMANTIC
 
 _Item = TypeVar("_Item")
@@ -45,7 +46,7 @@ COLUMNS = (
 MANIFEST = "manifest.json"
 
 SCORES: tuple[Score, ...] = tuple(
-    sorted((*CLASSICAL, *ROMANTIC), key=lambda score: (score.composer, score.title))
+    sorted((*CLASSICAL, *ROMANTIC, *LATE), key=lambda score: (score.composer, score.title))
 )
 """The pieces, in the order of the metadata."""
 
