@@ -121,9 +121,10 @@ def write_manifest(folder: Path, spec: CacheSpec, entries: dict[str, CacheEntry]
     content = {
         "format": FORMAT_VERSION,
         **asdict(spec),
-        "performances": {audio: asdict(entries[audio]) for audio in sorted(entries)},
+        "performances": {audio: vars(entries[audio]) for audio in sorted(entries)},
     }
-    write_atomically(folder / MANIFEST, json.dumps(content, indent=1, ensure_ascii=False).encode())
+    # written after every performance: without indentation json's encoder in C takes a millisecond or two
+    write_atomically(folder / MANIFEST, json.dumps(content, ensure_ascii=False).encode())
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -2,7 +2,7 @@
 
 Run with `pytest -m benchmark -s tests/benchmarks/test_loader_speed.py`. The variants are timed in turns
 within one run, so that a busy machine slows all of them; the ratios are medians over the turns. The
-environment variable MAESTRO_BENCHMARK_SOURCE names a folder with v3.0.0 to use instead of 15 min of noise.
+environment variable MAESTRO_BENCHMARK_SOURCE names a folder with v3.0.0 to use instead of 16 min of noise.
 """
 
 import os
