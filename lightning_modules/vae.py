@@ -44,10 +44,10 @@ class Forward(NamedTuple):
 class VAE(GenerativeModule):
     """Variational autoencoder of raw audio (Kingma & Welling 2014).
 
-    x (B, C, T) -> encoder -> fully connected layer -> q(z|x) = N(mean, diag exp(log_variance)) -> z, and the
-    output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats per
-    audio value, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance that is
-    logged apart and is no part of the ELBO.
+    x (B, C, T) -> encoder -> fully connected layer -> q(z|x) = N(mean, diag exp(log_variance)) -> z, and
+    the output is the coarse generator's signal (NetworkG) plus the decoder's residual. The loss, in nats
+    per audio value, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance
+    that is logged apart and is no part of the ELBO.
 
     Args:
         sample_rate: Rate of the audio in Hz.
@@ -111,6 +111,7 @@ class VAE(GenerativeModule):
         self.latent_hop_samples = self.frames_per_latent * encoder.hop_samples
         self._check_parts()
         self.posterior_head = self._make_posterior_head()
+        self.tenth_of_log_scale = nn.Parameter(torch.zeros(latent_size))
         # one z per clip: a fully connected layer spreads it over the frames that the decoder works on
         spread_size = decoder.latent_size * self.frames_per_latent if decoder is not None else 0
         self.spread = (
@@ -175,7 +176,21 @@ class VAE(GenerativeModule):
             hidden.unflatten(2, (-1, self.frames_per_latent)).transpose(2, 3).flatten(1, 2)
         )  # (B, H * g, L)
         mean, log_variance = self.posterior_head(hidden.transpose(1, 2)).transpose(1, 2).chunk(2, dim=1)
-        return DiagonalGaussian(mean, log_variance.clamp(*LOG_VARIANCE_BOUNDS))
+        log_scale = self.latent_log_scale()
+        log_variance = (log_variance - 2.0 * log_scale).clamp(*LOG_VARIANCE_BOUNDS)
+        return DiagonalGaussian(mean * torch.exp(-log_scale), log_variance)
+
+    def latent_log_scale(self) -> Tensor:
+        """Log of the scale (Z, 1) at which the networks see each latent dimension.
+
+        The prior asks for latents of unit variance; the networks, at first, work with small ones. Posterior
+        and decoder input share this learned scale, so it cancels in the output and the KL term alone moves
+        it: its optimum is a unit second moment of z over the data. Without it that takes thousands of
+        steps, costs -ln(scale) nats per value meanwhile, and draws from the prior are like nothing that was
+        trained on. Kept as a tenth for the same reason as the likelihood's variance: Adam takes equal
+        steps.
+        """
+        return 10.0 * self.tenth_of_log_scale.unsqueeze(1)
 
     def decode(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
         """Mean of p(x|z): coarse signal plus residual.
@@ -187,6 +202,7 @@ class VAE(GenerativeModule):
         Returns:
             (B, C, T) float32, unbounded.
         """
+        latent = latent * torch.exp(self.latent_log_scale())
         parts = []
         if self.coarse_generator is not None:
             parts.append(self.coarse_generator(latent).float())

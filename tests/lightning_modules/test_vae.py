@@ -86,6 +86,34 @@ def test_stereo():
     assert model.reconstruct(audio(channels=2, samples=300)).shape == (3, 2, 300)
 
 
+def test_the_latent_scale_cancels_in_the_output_and_moves_only_the_kl():
+    model = make_vae().eval()
+    waveform = audio()
+    torch.manual_seed(1)
+    before = model(waveform)
+    with torch.no_grad():
+        model.tenth_of_log_scale.fill_(0.1 * torch.log(torch.tensor(0.5)))
+    torch.manual_seed(1)
+    after = model(waveform)
+    torch.testing.assert_close(after.output, before.output, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after.posterior.mean, 2 * before.posterior.mean)
+    torch.testing.assert_close(after.posterior.log_variance.exp(), 4 * before.posterior.log_variance.exp())
+    assert (after.elbo.kl - before.elbo.kl).abs().min() > 0.1
+
+
+def test_the_best_latent_scale_gives_a_unit_second_moment():
+    model = make_vae().eval()
+    waveform = audio()
+    optimizer = torch.optim.Adam([model.tenth_of_log_scale], lr=1e-2)
+    for _ in range(200):
+        optimizer.zero_grad()
+        model(waveform).elbo.kl.sum().backward()
+        optimizer.step()
+    posterior = model.encode(waveform)
+    moment = (posterior.mean.square() + posterior.log_variance.exp()).mean(dim=(0, 2))
+    torch.testing.assert_close(moment, torch.ones(SIZE), atol=0.02, rtol=0)
+
+
 def test_padding_with_silence_changes_nothing():
     model = make_vae().eval()
     short = audio(1, CLIP - 5)
