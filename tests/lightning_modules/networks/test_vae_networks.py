@@ -91,7 +91,7 @@ def test_inverse_stft_head_turns_the_spectrum_of_a_sine_into_that_sine():
         head.output.weight.zero_()
         log_magnitude, phase = head.output.bias.fill_(0.0).view(2, -1)
         log_magnitude.fill_(-30.0)
-        # Hann's transform: the peak, and two neighbours of half its size and opposite sign. Bin 8 has 8 periods
+        # Hann's transform: the peak, and two neighbours of half its size and opposite sign. Bin 8: 8 periods
         # per window and 2 per hop, so every frame has the same phase.
         log_magnitude[7:10] = torch.tensor([0.125, 0.25, 0.125]).log()
         phase[7:10] = torch.tensor([math.pi, 0.0, math.pi])
