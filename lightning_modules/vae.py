@@ -21,8 +21,9 @@ from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
 from lightning_modules.schedules.kl_weight import KLWeight
 
-LOG_VARIANCE_BOUNDS = (-20.0, 10.0)
-"""Of the posterior: one wild step must not overflow exp() and with it every weight."""
+SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 1.0
+"""Of the posterior. A linear layer grows with the loudness of the clip: without an upper bound, here a little
+above the prior's own variance, one loud attack is enough for exp() to drown a batch in noise."""
 
 
 class Forward(NamedTuple):
@@ -177,8 +178,12 @@ class VAE(GenerativeModule):
         )  # (B, H * g, L)
         mean, log_variance = self.posterior_head(hidden.transpose(1, 2)).transpose(1, 2).chunk(2, dim=1)
         log_scale = self.latent_log_scale()
-        log_variance = (log_variance - 2.0 * log_scale).clamp(*LOG_VARIANCE_BOUNDS)
-        return DiagonalGaussian(mean * torch.exp(-log_scale), log_variance)
+        log_variance = log_variance.float() - 2.0 * log_scale
+        # a soft bound: even far above it there is a gradient that leads back
+        log_variance = LARGEST_LOG_VARIANCE - functional.softplus(LARGEST_LOG_VARIANCE - log_variance)
+        return DiagonalGaussian(
+            mean.float() * torch.exp(-log_scale), log_variance.clamp_min(SMALLEST_LOG_VARIANCE)
+        )
 
     def latent_log_scale(self) -> Tensor:
         """Log of the scale (Z, 1) at which the networks see each latent dimension.
