@@ -3,8 +3,9 @@
 Audio lies channels-last, (B, T, C), and `stride` successive samples form one row of `stride * C` numbers. A
 convolution is then a sum of K / stride matrix products, each of the rows shifted by one more row with
 `stride` taps of the kernel. All clips lie in one buffer, a few rows of zeros apart: one product serves the
-whole batch, and nothing is copied per tap. On one core of a Xeon this runs at 85 to 90 GFLOP/s, where oneDNN's
-convolutions reach 39 to 77 and a plain matrix product 97 (batch 16, kernel 25, stride 4, 64 to 1024 channels).
+whole batch, and nothing is copied per tap. On one core of a Xeon this runs at 85 to 90 GFLOP/s, where
+oneDNN's convolutions reach 39 to 77 and a plain matrix product 97 (batch 16, kernel 25, stride 4, 64 to 1024
+channels).
 
 The convolution, its transpose and its weight gradient are each the derivative of the others, so a gradient
 penalty's second derivatives run on the same matrix products.
