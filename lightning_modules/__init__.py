@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_modules.vae import VAE
+    from lightning_modules.wavegan import WaveGAN
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "WaveGAN"]
 
-_MODULES = {"VAE": "lightning_modules.vae"}
+_MODULES = {"VAE": "lightning_modules.vae", "WaveGAN": "lightning_modules.wavegan"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds

@@ -1,7 +1,7 @@
 """The contract between generative models and everything around them."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 from torch import Tensor
@@ -35,8 +35,8 @@ class GenerativeModule(pl.LightningModule, ABC):
         channels: Audio channels C.
     """
 
-    can_reconstruct: ClassVar[bool] = False
-    """Whether `reconstruct` is implemented."""
+    can_reconstruct: bool = False
+    """Whether `reconstruct` is implemented, by the class or by this instance of it."""
 
     def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
         super().__init__()

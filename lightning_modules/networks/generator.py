@@ -134,9 +134,12 @@ class TransposedStack(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, L, H) -> (B, C, T) in [-1, 1]."""
-        for layer in self.layers:
+        *inner, last = self.layers
+        for layer in inner:
             hidden = layer(functional.relu(hidden))
-        return torch.tanh(hidden.float()).transpose(1, 2)
+        # samples of 8 bits, which is what bfloat16 has, would be noise
+        with torch.autocast(hidden.device.type, enabled=False):
+            return torch.tanh(last(functional.relu(hidden.float()))).transpose(1, 2)
 
 
 class WaveGANGenerator(LatentGenerator):

@@ -121,7 +121,9 @@ class UpsamplingVocoder(FeatureGenerator):
         hidden = self.input(features)  # (B, H, N)
         for upsampling, residual in zip(self.upsampling, self.residuals, strict=True):
             hidden = residual(upsampling(functional.leaky_relu(hidden, self.slope)))
-        return torch.tanh(self.output(functional.leaky_relu(hidden, self.slope)).float())
+        # samples of 8 bits, which is what bfloat16 has, would be noise
+        with torch.autocast(hidden.device.type, enabled=False):
+            return torch.tanh(self.output(functional.leaky_relu(hidden.float(), self.slope)))
 
 
 class MelGANGenerator(UpsamplingVocoder):

@@ -46,12 +46,12 @@ def test_hop_samples_per_frame_whatever_the_length(network):
 
 def test_a_frame_reaches_a_bounded_stretch_of_audio_around_it():
     torch.manual_seed(0)
-    network = MelGANGenerator(3, 16).double()
-    features = torch.zeros(1, 3, 31, dtype=torch.float64)
+    network = MelGANGenerator(3, 16)
+    features = torch.zeros(1, 3, 31)
     changed = features.clone()
     changed[..., 15] = 1.0
     with torch.no_grad():
-        moved = (network(changed) - network(features)).abs().squeeze() > 1e-12
+        moved = (network(changed) - network(features)).abs().squeeze() > 1e-7
     first, last = moved.nonzero()[0].item(), moved.nonzero()[-1].item()
     centre = 15.5 * 256
     assert centre - first == pytest.approx(last + 1 - centre, abs=256)

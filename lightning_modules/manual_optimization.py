@@ -1,0 +1,25 @@
+"""What modules with several optimisers need from Lightning, beyond its manual optimisation."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+
+
+def leave_out_of_global_step(optimizer: LightningOptimizer) -> None:
+    """Do not count this optimiser's steps in `global_step` and `max_steps`, for the present batch.
+
+    Lightning counts every step of every optimiser, through two hooks that it sets on each optimiser at the
+    start of a batch and removes at its end. Stepping the torch optimiser itself instead would leave out the
+    precision plugin: loss scaling and the hooks before a step.
+    """
+    optimizer._on_before_step = do_nothing_closure
+    optimizer._on_after_step = do_nothing_closure
+
+
+def step_schedulers(module: pl.LightningModule) -> None:
+    """Step all learning-rate schedulers of a module."""
+    schedulers: Any = module.lr_schedulers()
+    if schedulers is not None:
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            scheduler.step()

@@ -1,0 +1,315 @@
+"""WaveGAN: a generator G against a score head D and a feature converter F on one trunk W."""
+
+from typing import Any, cast
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.distributed import draw_uniform, expect_partial_updates, gather
+from lightning_modules.errors import OptionError
+from lightning_modules.framing import cut_into_clips, padded_to_frames, split_evenly
+from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
+from lightning_modules.losses.feature_mapping import FeatureMapping, feature_matching
+from lightning_modules.losses.gradient_penalty import GradientPenalty
+from lightning_modules.losses.spectral import SpectralLoss
+from lightning_modules.losses.terms import Term, weighted_sum
+from lightning_modules.manual_optimization import leave_out_of_global_step, step_schedulers
+from lightning_modules.networks.discriminator import FeatureMaps, Trunk, first_half
+from lightning_modules.networks.feature_encoder import FeatureEncoder
+from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
+from lightning_modules.networks.heads import FeatureHead, ScoreHead
+from lightning_modules.networks.moving_average import MovingAverage
+from lightning_modules.schedules.updates import UpdateSchedule
+from lightning_modules.wavegan_parts import check_parts
+
+
+class WaveGAN(GenerativeModule):
+    """Generative adversarial network of raw audio (Donahue, McAuley, Puckette 2019), and vocoders.
+
+    A trunk W looks at waveforms; on it sit D, which scores them as real or generated, and F, which converts
+    them to the features of the original signal. D and F are trained together, F on real clips; both reach W.
+
+    - Unconditional, with a `LatentGenerator`: G(z), z uniform in (-1, 1). The feature mapping compares the
+      statistics of F's features of generated and of real clips.
+    - Conditional, with a `FeatureGenerator`: `feature_encoder` turns x into features, G turns these into y,
+      and the feature mapping compares F(y) with the features of x.
+
+    Steps, in `max_steps`, logs, checkpoints and learning-rate schedules, are generator updates. A training
+    batch is one generator update; it is cut into as many parts as the schedule may ask for critic updates,
+    and each of these sees fresh real clips: with 5 critic updates, a batch of 80 trains on 16 at a time.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+        clip_samples: Training clip length in samples.
+        generator: G.
+        trunk: W.
+        score_head: D.
+        adversarial_loss: What D and G play for; its weight is 1.
+        update_schedule: Who trains when.
+        generator_optimizer: Makes G's optimiser.
+        critic_optimizer: Makes the optimiser of W, D and F.
+        feature_encoder: Features of the original signal: F's target, and what a conditional G starts from.
+        feature_head: F, or None.
+        feature_mapping: What G is asked of F's features; None if there is no F.
+        feature_weight: Weight of the feature mapping in G's loss.
+        converter_weight: Weight of F's own error (mean absolute difference) in the critic's loss.
+        gradient_penalty: Penalty on D's slope, or None.
+        gradient_penalty_weight: Its weight λ.
+        feature_matching_weight: Weight of the distance between W's maps of y and x, for G; conditional only.
+        spectral_loss: Spectral distance of y from x, for G, or None; conditional only.
+        spectral_weight: Its weight.
+        ema_decay: Decay of the moving average of G that makes audio outside training; None for G as it is.
+        gradient_clip_norm: Largest Euclidean norm of either optimiser's gradient; None for no clipping.
+        generator_lr_scheduler: Makes a scheduler of G's optimiser, or None.
+        critic_lr_scheduler: The same for the critic's.
+        channels: Audio channels C.
+
+    Raises:
+        OptionError: If the parts do not fit each other; the text names both.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        clip_samples: int,
+        generator: LatentGenerator | FeatureGenerator,
+        trunk: Trunk,
+        score_head: ScoreHead,
+        adversarial_loss: AdversarialLoss,
+        update_schedule: UpdateSchedule,
+        generator_optimizer: OptimizerCallable = torch.optim.Adam,
+        critic_optimizer: OptimizerCallable = torch.optim.Adam,
+        feature_encoder: FeatureEncoder | None = None,
+        feature_head: FeatureHead | None = None,
+        feature_mapping: FeatureMapping | None = None,
+        feature_weight: float = 1.0,
+        converter_weight: float = 1.0,
+        gradient_penalty: GradientPenalty | None = None,
+        gradient_penalty_weight: float = 10.0,
+        feature_matching_weight: float = 0.0,
+        spectral_loss: SpectralLoss | None = None,
+        spectral_weight: float = 1.0,
+        ema_decay: float | None = 0.999,
+        gradient_clip_norm: float | None = None,
+        generator_lr_scheduler: LRSchedulerCallable | None = None,
+        critic_lr_scheduler: LRSchedulerCallable | None = None,
+        channels: int = 1,
+    ) -> None:
+        super().__init__(sample_rate, clip_samples, channels)
+        self.automatic_optimization = False
+        self.generator = generator
+        self.trunk = trunk
+        self.score_head = score_head
+        self.adversarial_loss = adversarial_loss
+        self.update_schedule = update_schedule
+        self.generator_optimizer = generator_optimizer
+        self.critic_optimizer = critic_optimizer
+        self.feature_encoder = feature_encoder
+        self.feature_head = feature_head
+        self.feature_mapping = feature_mapping
+        self.feature_weight = feature_weight
+        self.converter_weight = converter_weight
+        self.gradient_penalty = gradient_penalty
+        self.gradient_penalty_weight = gradient_penalty_weight
+        self.feature_matching_weight = feature_matching_weight
+        self.spectral_loss = spectral_loss
+        self.spectral_weight = spectral_weight
+        self.ema_decay = ema_decay
+        self.gradient_clip_norm = gradient_clip_norm
+        self.generator_lr_scheduler = generator_lr_scheduler
+        self.critic_lr_scheduler = critic_lr_scheduler
+        self.is_conditional = self.can_reconstruct = isinstance(generator, FeatureGenerator)
+        check_parts(self)
+        self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
+
+    def _synthesis(self) -> nn.ModuleList:
+        """What makes audio and G's optimiser trains: G, then the encoder that a conditional G reads."""
+        parts = (self.generator, self.feature_encoder if self.is_conditional else None)
+        return nn.ModuleList(part for part in parts if part is not None)
+
+    def setup(self, stage: str) -> None:
+        """Prepare distributed training for updates of one side at a time."""
+        expect_partial_updates(self.trainer)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
+        """G's optimiser, then the critic's; schedulers are stepped once per generator update."""
+        critic_parts = (self.trunk, self.score_head, self.feature_head)
+        critic = nn.ModuleList(part for part in critic_parts if part is not None)
+        configured = []
+        for network, make_optimizer, make_scheduler in (
+            (self._synthesis(), self.generator_optimizer, self.generator_lr_scheduler),
+            (critic, self.critic_optimizer, self.critic_lr_scheduler),
+        ):
+            optimizer = make_optimizer(network.parameters())
+            entry: dict[str, Any] = {"optimizer": optimizer}
+            if make_scheduler is not None:
+                entry["lr_scheduler"] = make_scheduler(optimizer)
+            configured.append(entry)
+        return configured
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip, now that gradients are unscaled; Lightning's own clipping is for automatic optimisation."""
+        if self.gradient_clip_norm is not None:
+            self.clip_gradients(optimizer, self.gradient_clip_norm, "norm")
+
+    def training_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+        """Critic updates as the schedule wants, each on its part of the batch, then one generator update."""
+        generator_optimizer, critic_optimizer = cast(list[LightningOptimizer], self.optimizers())
+        leave_out_of_global_step(critic_optimizer)
+        verdict = None
+        for clips in split_evenly(batch.waveform, self.update_schedule.max_critic_steps):
+            if not self.update_schedule.critic_is_next():
+                break
+            verdict = self._train_critic(clips, critic_optimizer)
+        self._train_generator(clips, verdict or self._look_at(clips), generator_optimizer)
+        step_schedulers(self)
+
+    def _train_critic(self, clips: Tensor, optimizer: LightningOptimizer) -> Verdict:
+        """One update of W, D and F on real clips (B, C, T) and as many generated ones."""
+        self.toggle_optimizer(optimizer)
+        with torch.no_grad():
+            features = self.feature_encoder(clips) if self.feature_encoder is not None else None  # (B, F, N)
+            generated = self._generate(len(clips), features)
+        maps = self.trunk(torch.cat([clips, generated]))  # one pass for both
+        real, fake = zip(*(score.chunk(2) for score in self.score_head(maps)), strict=True)
+        adversarial = [self.adversarial_loss.critic(*scores) for scores in zip(real, fake, strict=True)]
+        terms = {"critic_adversarial": Term(1.0, torch.stack(adversarial).sum())}
+        converted = self._convert(first_half(maps))  # (B, F, N)
+        if converted is not None and features is not None:
+            terms["converter"] = Term(self.converter_weight, (converted - features).abs().mean())
+            converted = converted.detach()
+        if self.gradient_penalty is not None:
+            mix = (draw_uniform(self, len(clips), 1) + 1.0) / 2.0
+            penalty = self.gradient_penalty(self._score, clips, generated, mix)
+            terms["gradient_penalty"] = Term(self.gradient_penalty_weight, penalty)
+        self._step(optimizer, "critic_loss", terms)
+        verdict = Verdict(score_per_clip(real, len(clips)).detach(), converted)
+        self.update_schedule.after_critic(self._accuracy(verdict, score_per_clip(fake, len(clips))))
+        return verdict
+
+    def _train_generator(self, clips: Tensor, verdict: Verdict, optimizer: LightningOptimizer) -> None:
+        """One update of G; `clips` (B, C, T) are what a conditional G resynthesises."""
+        self.toggle_optimizer(optimizer)
+        conditional = self.feature_encoder if self.is_conditional else None
+        features = conditional(clips) if conditional is not None else None  # (B, F, N)
+        generated = self._generate(len(clips), features)
+        maps = self.trunk(generated)
+        scores = self.score_head(maps)
+        adversarial = [self.adversarial_loss.generator(score) for score in scores]
+        terms = {"generator_adversarial": Term(1.0, torch.stack(adversarial).sum())}
+        converted, wanted = self._convert(maps), verdict.converted if features is None else features.detach()
+        if self.feature_mapping is not None and converted is not None and wanted is not None:
+            distance = self.feature_mapping(gather(self, converted), gather(self, wanted))
+            terms["feature_mapping"] = Term(self.feature_weight, distance)
+        if self.feature_matching_weight:
+            with torch.no_grad():
+                real_maps = self.trunk(clips)
+            terms["feature_matching"] = Term(self.feature_matching_weight, feature_matching(maps, real_maps))
+        if self.spectral_loss is not None:
+            terms["spectral"] = Term(self.spectral_weight, self.spectral_loss(generated, clips))
+        self._step(optimizer, "generator_loss", terms)
+        if self.average is not None:
+            self.average.update(self._synthesis())
+        self.update_schedule.after_generator(self._accuracy(verdict, score_per_clip(scores, len(clips))))
+
+    def _step(self, optimizer: LightningOptimizer, name: str, terms: dict[str, Term]) -> None:
+        """Update one side's parameters by the weighted sum of the terms, and log them all."""
+        loss, figures = weighted_sum(terms)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
+        self.log(f"train/{name}", loss.detach(), prog_bar=True)
+        self.log_dict({f"train/{key}": figure for key, figure in figures.items()})
+
+    def _generate(self, num_clips: int, features: Tensor | None) -> Tensor:
+        """Clips (B, C, T) for a training step: from a fresh latent, or from features (B, F, N)."""
+        if isinstance(self.generator, LatentGenerator):
+            return self.generator(draw_uniform(self, num_clips, self.generator.latent_size))
+        return self.generator(features)
+
+    def _score(self, waveform: Tensor) -> Tensor:
+        """D: (B, C, T) -> (B,)."""
+        return score_per_clip(self.score_head(self.trunk(waveform)), len(waveform))
+
+    def _convert(self, maps: FeatureMaps) -> Tensor | None:
+        """F: the trunk's maps -> (B, F, N); None without F."""
+        return self.feature_head(maps) if self.feature_head is not None else None
+
+    @torch.no_grad()
+    def _look_at(self, clips: Tensor) -> Verdict:
+        """The critic's view of real clips, for a generator update that no critic update came before."""
+        maps = self.trunk(clips)
+        return Verdict(score_per_clip(self.score_head(maps), len(clips)), self._convert(maps))
+
+    def _accuracy(self, verdict: Verdict, generated_scores: Tensor) -> float:
+        """Log how well the critic tells real from generated; the mean over devices, if the schedule asks."""
+        accuracy = ranking_accuracy(verdict.scores, generated_scores)
+        self.log("train/critic_accuracy", accuracy)
+        if not self.update_schedule.needs_accuracy:
+            return 0.5  # not looked at, and a GPU need not be waited for
+        return float(self.trainer.strategy.reduce(accuracy, reduce_op="mean"))
+
+    def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+        """Log what the critic makes of unseen clips; if it accepts training clips alone, it overfits."""
+        self._evaluation_step("val", batch)
+
+    def test_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+        """The same for the test split."""
+        self._evaluation_step("test", batch)
+
+    def _evaluation_step(self, stage: str, batch: WaveformBatch) -> None:
+        real = cut_into_clips(batch.waveform, self.clip_samples)
+        generated = self.reconstruct(real) if self.is_conditional else self.sample(len(real))
+        scores, generated_scores = self._score(real), self._score(generated)
+        figures = {
+            f"{stage}/critic_score_real": scores.mean(),
+            f"{stage}/critic_score_generated": generated_scores.mean(),
+            f"{stage}/critic_accuracy": ranking_accuracy(scores, generated_scores),
+        }
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(real), sync_dist=True)
+
+    def predict_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
+        """Resynthesise a batch (conditional), or generate as many clips of its length: (B, C, T)."""
+        if self.is_conditional:
+            return self.reconstruct(batch.waveform)
+        return self.sample(len(batch.waveform), batch.waveform.shape[-1])
+
+    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """Generate from random latents; see `GenerativeModule.sample`.
+
+        G makes clips of one length: longer audio is several clips end to end, shorter audio the start of one.
+
+        Raises:
+            OptionError: If the model is conditional.
+        """
+        if not isinstance(self.generator, LatentGenerator):
+            raise OptionError(
+                f"{type(self.generator).__name__} makes audio from features only: this model cannot sample",
+                "use reconstruct(waveform), or an unconditional generator (AudioLogger: num_generated 0)",
+            )
+        num_samples = self.clip_samples if num_samples is None else num_samples
+        pieces = -(-num_samples // self.clip_samples)
+        latent = 2.0 * torch.rand(num_clips * pieces, self.generator.latent_size, device=self.device) - 1.0
+        clips = self._final(0)(temperature * latent).unflatten(0, (num_clips, pieces))  # (N, pieces, C, T)
+        return clips.transpose(1, 2).flatten(2)[..., :num_samples]
+
+    def reconstruct(self, waveform: Tensor) -> Tensor:
+        """Features, then G; see `GenerativeModule.reconstruct`.
+
+        Raises:
+            NotImplementedError: If the model is unconditional.
+        """
+        if not isinstance(self.generator, FeatureGenerator):
+            return super().reconstruct(waveform)
+        padded = padded_to_frames(waveform, self.generator.hop_samples)
+        return self._final(0)(self._final(1)(padded))[..., : waveform.shape[-1]]
+
+    def _final(self, position: int) -> nn.Module:
+        """G (0) or the feature encoder (1) as audio is made with: their moving averages, if there are any."""
+        parts = self._synthesis() if self.average is None else cast(nn.ModuleList, self.average.network)
+        return parts[position]

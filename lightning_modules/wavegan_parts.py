@@ -1,0 +1,97 @@
+"""Whether the parts of a WaveGAN fit each other: errors before the first step, naming both sides."""
+
+from typing import TYPE_CHECKING
+
+from lightning_modules.errors import OptionError
+from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
+
+if TYPE_CHECKING:
+    from lightning_modules.wavegan import WaveGAN
+
+
+def check_parts(model: "WaveGAN") -> None:
+    """Check what a WaveGAN was given.
+
+    Raises:
+        OptionError: If a part is missing, cannot be used in this mode, or does not fit another one.
+    """
+    check_presence(model)
+    for name, value, other_name, other in pairs_that_must_agree(model):
+        if value != other:
+            raise OptionError(
+                f"WaveGAN: {name} is {value} but {other_name} is {other}", "set both to the same value"
+            )
+
+
+def pairs_that_must_agree(model: "WaveGAN") -> list[tuple[str, object, str, object]]:
+    """(name, value, other name, other value) of options that mean the same."""
+    generator, encoder, head, trunk = model.generator, model.feature_encoder, model.feature_head, model.trunk
+    pairs: list[tuple[str, object, str, object]] = [
+        ("channels", model.channels, "generator.channels", generator.channels),
+        ("channels", model.channels, "trunk.channels", trunk.channels),
+        ("score_head.hidden_sizes", model.score_head.hidden_sizes, "trunk.hidden_sizes", trunk.hidden_sizes),
+    ]
+    if trunk.clip_samples is not None:
+        pairs.append(("clip_samples", model.clip_samples, "trunk.clip_samples", trunk.clip_samples))
+    if isinstance(generator, LatentGenerator):
+        pairs.append(("clip_samples", model.clip_samples, "generator.clip_samples", generator.clip_samples))
+    if encoder is None:
+        return pairs
+    rate = encoder.sample_rate or model.sample_rate
+    pairs.append(("sample_rate", model.sample_rate, "feature_encoder.sample_rate", rate))
+    pairs.append(("channels", model.channels, "feature_encoder.channels", encoder.channels))
+    if isinstance(generator, FeatureGenerator):
+        for name in ("feature_size", "hop_samples"):
+            value, other = getattr(encoder, name), getattr(generator, name)
+            pairs.append((f"feature_encoder.{name}", value, f"generator.{name}", other))
+    if head is not None:
+        hop_name = "feature_head.frames_per_step * feature_encoder.hop_samples"
+        hop = head.frames_per_step * encoder.hop_samples
+        size = encoder.feature_size
+        pairs.append(("feature_head.hidden_size", head.hidden_size, "trunk's", trunk.hidden_sizes[0]))
+        pairs.append(("feature_head.feature_size", head.feature_size, "feature_encoder.feature_size", size))
+        pairs.append((hop_name, hop, "trunk.hop_samples", trunk.hop_samples))
+    return pairs
+
+
+def check_presence(model: "WaveGAN") -> None:
+    """Raise an OptionError if a part is missing, or is one that this mode cannot use."""
+    conditional, mapping, generator = model.is_conditional, model.feature_mapping, model.generator
+    pairs_only = [name for name in ("spectral_loss", "feature_matching_weight") if getattr(model, name)]
+    hop = generator.hop_samples if isinstance(generator, FeatureGenerator) else 1
+    no_counterpart = "nothing it generates has a real counterpart"
+    rules = [
+        (
+            conditional and model.feature_encoder is None,
+            "a FeatureGenerator but no feature_encoder",
+            "give one, for instance LogMelFeatures",
+        ),
+        (
+            (model.feature_head is None) != (mapping is None),
+            "one of feature_head (F) and feature_mapping without the other",
+            "give both or neither",
+        ),
+        (
+            model.feature_head is not None and model.feature_encoder is None,
+            "a feature_head (F) but no feature_encoder to say what it should give",
+            "give one, for instance LogMelFeatures",
+        ),
+        (
+            not conditional and mapping is not None and mapping.paired,
+            f"a LatentGenerator, but {type(mapping).__name__} compares pairs and {no_counterpart}",
+            "use FeatureStatistics, or a FeatureGenerator",
+        ),
+        (
+            not conditional and bool(pairs_only),
+            f"a LatentGenerator, but {' and '.join(pairs_only)} compares pairs and {no_counterpart}",
+            "leave it out, or use a FeatureGenerator",
+        ),
+        (
+            model.clip_samples % hop != 0,
+            f"clip_samples={model.clip_samples}, which is no whole number of the generator's {hop} per frame",
+            f"set data.init_args.clip_samples to a multiple of {hop}",
+        ),
+    ]
+    for is_wrong, what, remedy in rules:
+        if is_wrong:
+            raise OptionError(f"WaveGAN has {what}", remedy)

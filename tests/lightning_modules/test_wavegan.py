@@ -1,0 +1,424 @@
+import functools
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch.utils.data import DataLoader
+
+from datamodules.batch import Batch
+from lightning_modules.checkpoint import load_module
+from lightning_modules.losses.adversarial import (
+    HingeLoss,
+    LeastSquaresLoss,
+    NonSaturatingLoss,
+    WassersteinLoss,
+)
+from lightning_modules.losses.feature_mapping import FeatureStatistics, PairedFeatureDistance
+from lightning_modules.losses.gradient_penalty import GradientPenalty
+from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
+from lightning_modules.networks.discriminator import HiFiGANTrunk, MelGANTrunk, WaveGANTrunk
+from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, LogMelFeatures
+from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
+from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
+from lightning_modules.schedules.learning_rate import WarmupCosine
+from lightning_modules.schedules.updates import AdaptiveUpdates, FixedUpdates
+from lightning_modules.wavegan import WaveGAN
+
+CLIP, SIZE, MELS = 1024, 2, 8
+adam = functools.partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
+
+
+def make(**changes) -> WaveGAN:
+    """Unconditional, WGAN-GP, 2 critic updates, F on log-mel features."""
+    torch.manual_seed(0)
+    trunk = WaveGANTrunk(CLIP, SIZE)
+    arguments = {
+        "sample_rate": 16000,
+        "clip_samples": CLIP,
+        "generator": WaveGANGenerator(CLIP, SIZE, latent_size=8),
+        "trunk": trunk,
+        "score_head": DenseScoreHead(trunk.hidden_sizes[0]),
+        "adversarial_loss": WassersteinLoss(),
+        "update_schedule": FixedUpdates(2),
+        "generator_optimizer": adam,
+        "critic_optimizer": adam,
+        "feature_encoder": LogMelFeatures(16000, 64, 256, MELS),
+        "feature_head": LinearFeatureHead(trunk.hidden_sizes[0], MELS, frames_per_step=1),
+        "feature_mapping": FeatureStatistics(),
+        "gradient_penalty": GradientPenalty(),
+        "ema_decay": 0.9,
+    }
+    return WaveGAN(**(arguments | changes))
+
+
+def make_vocoder(**changes) -> WaveGAN:
+    """Conditional, hinge loss, 1 critic update, with all paired losses."""
+    return make(
+        **{
+            "generator": WaveGANVocoder(MELS, 64, SIZE),
+            "adversarial_loss": HingeLoss(),
+            "update_schedule": FixedUpdates(1),
+            "gradient_penalty": None,
+            "feature_mapping": PairedFeatureDistance(),
+            "feature_matching_weight": 2.0,
+            "spectral_loss": MultiResolutionSTFTLoss([256, 128]),
+        }
+        | changes
+    )
+
+
+def rival(generator, trunk, **changes) -> WaveGAN:
+    return make_vocoder(
+        generator=generator,
+        trunk=trunk,
+        score_head=ConvolutionalScoreHead(trunk.hidden_sizes),
+        feature_head=None,
+        feature_mapping=None,
+        **changes,
+    )
+
+
+def make_melgan() -> WaveGAN:
+    return rival(MelGANGenerator(MELS, 8, strides=(8, 8)), MelGANTrunk(4, 16))
+
+
+def make_hifigan() -> WaveGAN:
+    generator = HiFiGANGenerator(MELS, 8, (8, 8), (16, 16), (3,), ((1, 3),))
+    return rival(generator, HiFiGANTrunk(16, 2, 16), adversarial_loss=LeastSquaresLoss())
+
+
+def clips(count: int, seed: int = 0) -> torch.Tensor:
+    """Decaying sines of random pitch."""
+    generator = torch.Generator().manual_seed(seed)
+    time = torch.arange(CLIP) / 16000
+    pitch = 200 + 2000 * torch.rand(count, 1, 1, generator=generator)
+    return 0.3 * torch.sin(2 * torch.pi * pitch * time) * torch.exp(-20 * time)
+
+
+def loader(batches: int, size: int = 4) -> DataLoader:
+    zeros = torch.zeros(size, dtype=torch.long)
+    return DataLoader([Batch(clips(size, seed), zeros, zeros) for seed in range(batches)], batch_size=None)
+
+
+class Watch(Callback):
+    """Who stepped, and what was logged at each batch."""
+
+    def __init__(self):
+        self.steps, self.logged = [], []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.steps.append("gc"[trainer.optimizers.index(optimizer)])
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.logged.append({name: value.item() for name, value in trainer.callback_metrics.items()})
+
+
+class SameDraws(Callback):
+    """Random numbers of each batch start from one seed."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        torch.manual_seed(1)
+
+
+def fit(model: WaveGAN, steps: int = 2, size: int = 4, validation=None, **options) -> tuple[Trainer, Watch]:
+    watch = Watch()
+    settings: dict = {
+        "max_steps": steps,
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+        "callbacks": [watch],
+    } | options
+    trainer = Trainer(**settings)
+    trainer.fit(model, loader(50, size), validation)
+    return trainer, watch
+
+
+def test_steps_are_counted_in_generator_updates():
+    trainer, watch = fit(make(update_schedule=FixedUpdates(5)), steps=3, size=5)
+    assert trainer.global_step == 3
+    assert "".join(watch.steps) == "cccccgcccccgcccccg"
+    assert trainer.fit_loop.epoch_loop._batches_that_stepped == 3  # the loggers' step
+
+
+@pytest.mark.parametrize("make_model", [make, make_vocoder, make_melgan, make_hifigan])
+def test_each_update_changes_its_own_side_alone(make_model):
+    model = make_model()
+    sides = {
+        "critic": [*model.trunk.parameters(), *model.score_head.parameters()],
+        "generator": list(model.generator.parameters()),
+    }
+    if model.feature_head is not None:
+        sides["critic"] += model.feature_head.parameters()
+    copies: list[dict[str, list[torch.Tensor]]] = []
+
+    class Copy(Callback):
+        def on_before_zero_grad(self, trainer, pl_module, optimizer):
+            copies.append({side: [p.detach().clone() for p in each] for side, each in sides.items()})
+
+    watch = Watch()
+    fit(model, steps=2, callbacks=[Copy(), watch])
+    copies.append({side: [p.detach().clone() for p in each] for side, each in sides.items()})
+    for letter, before, after in zip(watch.steps, copies, copies[1:], strict=False):
+        trained, frozen = ("critic", "generator") if letter == "c" else ("generator", "critic")
+        assert all(map(torch.equal, before[frozen], after[frozen]))
+        moved = [
+            not torch.equal(one, other) for one, other in zip(before[trained], after[trained], strict=True)
+        ]
+        assert sum(moved) > 0.9 * len(moved)
+
+
+def test_the_trunk_is_optimised_once_and_by_both_heads():
+    model = make()
+    _, critic = [entry["optimizer"] for entry in model.configure_optimizers()]
+    parameters = [parameter for group in critic.param_groups for parameter in group["params"]]
+    assert len({id(parameter) for parameter in parameters}) == len(parameters)
+    assert sum(parameter is model.trunk.layers[0].weight for parameter in parameters) == 1
+    weight = model.trunk.layers[0].weight
+    maps = model.trunk(clips(2))
+    (from_score,) = torch.autograd.grad(model.score_head(maps)[0].sum(), weight, retain_graph=True)
+    (from_converter,) = torch.autograd.grad(model.feature_head(maps).square().sum(), weight)
+    assert from_score.abs().max() > 0 and from_converter.abs().max() > 0
+
+
+def test_the_generator_gets_gradient_through_the_score_and_through_the_converter():
+    model = make()
+    maps = model.trunk(model.generator(2 * torch.rand(2, 8) - 1))
+    for output in (model.score_head(maps)[0].sum(), model.feature_head(maps).square().sum()):
+        grads = torch.autograd.grad(output, list(model.generator.parameters()), retain_graph=True)
+        assert all(grad.abs().max() > 0 for grad in grads)
+
+
+def test_logged_terms_add_up():
+    model = make(gradient_penalty_weight=7.0, converter_weight=3.0, feature_weight=0.5)
+    _, watch = fit(model, steps=1)
+    logged = watch.logged[-1]
+    critic = ("critic_adversarial", "converter", "gradient_penalty")
+    generator = ("generator_adversarial", "feature_mapping")
+    for name, weight in zip((*critic, *generator), (1, 3, 7, 1, 0.5), strict=True):
+        assert logged[f"train/weighted/{name}"] == pytest.approx(weight * logged[f"train/{name}"], rel=1e-5)
+    for loss, names in (("critic_loss", critic), ("generator_loss", generator)):
+        total = sum(logged[f"train/weighted/{name}"] for name in names)
+        assert logged[f"train/{loss}"] == pytest.approx(total, rel=1e-5)
+
+
+def test_the_first_critic_loss_by_an_independent_computation():
+    model = make(update_schedule=FixedUpdates(1), gradient_penalty=None)
+    model.trunk.shuffle.radius = 0
+    real = clips(4)
+    torch.manual_seed(1)
+    generated = model.generator(2 * torch.rand(4, 8) - 1)
+    scores = [model.score_head(model.trunk(waveform))[0].mean() for waveform in (generated, real)]
+    converted = model.feature_head(model.trunk(real))
+    error = (converted - model.feature_encoder(real)).abs().mean()
+    expected = scores[0] - scores[1] + error
+    watch = Watch()
+    fit(model, steps=1, callbacks=[SameDraws(), watch])
+    assert watch.logged[0]["train/critic_loss"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_gradients_are_clipped_after_unscaling():
+    model = make(gradient_clip_norm=1e-3, generator_optimizer=functools.partial(torch.optim.SGD, lr=1.0))
+    before = [parameter.detach().clone() for parameter in model.generator.parameters()]
+    fit(model, steps=1)
+    moves = [one.detach() - other for one, other in zip(model.generator.parameters(), before, strict=True)]
+    assert torch.cat([move.flatten() for move in moves]).norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_learning_rates_decay_per_generator_update():
+    schedule = functools.partial(WarmupCosine, total_steps=4, warmup_steps=0, final_fraction=0.1)
+    trainer, _ = fit(make(generator_lr_scheduler=schedule, critic_lr_scheduler=schedule), steps=4)
+    assert [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers] == pytest.approx([1e-4] * 2)
+
+
+def test_adaptive_schedule_in_training():
+    schedule = AdaptiveUpdates(0.99, 0.01, max_critic_steps=2, max_generator_steps=3)
+    trainer, watch = fit(make(update_schedule=schedule), steps=6)
+    assert trainer.global_step == 6
+    order = "".join(watch.steps)
+    assert max(map(len, order.split("g"))) <= 2 and max(map(len, order.split("c"))) <= 3
+    assert order.count("g") == 6 and "c" in order
+
+
+def test_the_average_makes_audio_and_shares_no_storage():
+    model = make()
+    fit(model, steps=3)
+    latent = torch.rand(2, 8)
+    average = model.average.network[0]
+    assert not torch.equal(average(latent), model.generator(latent))
+    torch.manual_seed(5)
+    sampled = model.sample(2)
+    torch.manual_seed(5)
+    torch.testing.assert_close(sampled, average(2 * torch.rand(2, 8) - 1))
+    own = {p.untyped_storage().data_ptr() for p in model.generator.parameters()}
+    assert not own & {p.untyped_storage().data_ptr() for p in average.parameters()}
+
+
+@pytest.mark.parametrize("make_model", [make, make_vocoder, make_melgan, make_hifigan])
+def test_a_checkpoint_alone_makes_the_same_audio(make_model, tmp_path):
+    model = make_model()
+    trainer, _ = fit(model, steps=1)
+    trainer.save_checkpoint(tmp_path / "gan.ckpt")
+    loaded = load_module(tmp_path / "gan.ckpt")
+    assert loaded.can_reconstruct == model.can_reconstruct
+    if model.can_reconstruct:
+        assert torch.equal(loaded.reconstruct(clips(2)), model.eval().reconstruct(clips(2)))
+    else:
+        audio = []
+        for each in (loaded, model.eval()):
+            torch.manual_seed(2)
+            audio.append(each.sample(2))
+        assert torch.equal(*audio)
+
+
+def test_a_checkpoint_resumes_where_training_stood(tmp_path):
+    schedule = AdaptiveUpdates(0.9, 0.6, 2, 2)
+    stopped = make(update_schedule=schedule)
+    trainer, watch = fit(stopped, steps=3)
+    trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+    resumed = make(update_schedule=AdaptiveUpdates(0.9, 0.6, 2, 2))
+
+    class Compare(Callback):
+        def on_train_start(self, trainer, pl_module):
+            assert trainer.global_step == 3
+            for name, value in stopped.state_dict().items():
+                assert torch.equal(value, pl_module.state_dict()[name]), name
+            steps = [optimizer.state_dict()["state"][0]["step"].item() for optimizer in trainer.optimizers]
+            assert steps == [watch.steps.count("g"), watch.steps.count("c")]
+
+    options = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    second = Trainer(max_steps=4, accelerator="cpu", callbacks=[Compare()], **options)
+    second.fit(resumed, loader(50), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+    assert second.global_step == 4
+    assert resumed.average.updates == 4
+
+
+@pytest.mark.parametrize("samples", [1, 1023, 1024, 3000])
+def test_any_length_is_sampled_or_resynthesised(samples):
+    model, vocoder = make().eval(), make_vocoder().eval()
+    assert model.sample(3, samples).shape == (3, 1, samples)
+    assert vocoder.reconstruct(torch.randn(2, 1, samples)).shape == (2, 1, samples)
+    assert model.sample(2).abs().max() <= 1
+
+
+def test_temperature_zero_is_the_centre_of_the_latent():
+    model = make().eval()
+    assert torch.equal(*model.sample(2, temperature=0.0).unbind())
+
+
+def test_the_vocoder_is_features_then_generator():
+    model = make_vocoder(ema_decay=None).eval()
+    waveform = clips(2)
+    torch.testing.assert_close(model.reconstruct(waveform), model.generator(model.feature_encoder(waveform)))
+
+
+def test_learned_features_are_trained_with_the_generator():
+    model = make_vocoder(feature_encoder=ConvolutionalFeatures(MELS, 64, 4))
+    before = model.feature_encoder.layers[0].weight.detach().clone()
+    fit(model, steps=1)
+    assert not torch.equal(model.feature_encoder.layers[0].weight, before)
+    assert model.reconstruct(clips(1)).shape == (1, 1, CLIP)
+
+
+def test_validation_judges_the_critic_on_unseen_clips():
+    model = make()
+    zeros = torch.zeros(2, dtype=torch.long)
+    long_clips = torch.cat([clips(2, 9), clips(2, 10), clips(2, 11)[..., :100]], dim=2)
+    validation = DataLoader([Batch(long_clips, zeros, zeros)], batch_size=None)
+    trainer, _ = fit(model, steps=1, validation=validation, limit_train_batches=1, max_epochs=1)
+    with torch.no_grad():
+        model.eval()
+        expected = model._score(torch.cat([clips(2, 9), clips(2, 10)])).mean()
+    assert trainer.callback_metrics["val/critic_score_real"].item() == pytest.approx(
+        expected.item(), rel=1e-4
+    )
+    assert 0 <= trainer.callback_metrics["val/critic_accuracy"] <= 1
+
+
+@pytest.mark.parametrize("make_model", [make, make_vocoder])
+def test_bfloat16_trains_to_nearly_the_same_losses(make_model):
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        model = make_model()
+        model.trunk.shuffle.radius = 0
+        watch = Watch()
+        fit(model, steps=3, precision=precision, callbacks=[SameDraws(), watch])
+        losses.append([entry["train/generator_loss"] for entry in watch.logged])
+    assert losses[0] == pytest.approx(losses[1], rel=0.05, abs=0.05)
+
+
+@pytest.mark.parametrize("loss", [NonSaturatingLoss(), HingeLoss(), LeastSquaresLoss()])
+def test_other_losses_need_no_gradient_penalty(loss):
+    _, watch = fit(make(adversarial_loss=loss, gradient_penalty=None), steps=2)
+    assert "train/gradient_penalty" not in watch.logged[-1]
+    assert watch.logged[0]["train/critic_adversarial"] != watch.logged[1]["train/critic_adversarial"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clip_samples": 4096}, "clip_samples is 4096 but trunk.clip_samples is 1024"),
+        (
+            {"generator": WaveGANGenerator(4096, SIZE)},
+            "clip_samples is 1024 but generator.clip_samples is 4096",
+        ),
+        ({"channels": 2}, "channels is 2 but generator.channels is 1"),
+        ({"sample_rate": 22050}, "sample_rate is 22050 but feature_encoder.sample_rate is 16000"),
+        (
+            {"score_head": DenseScoreHead(5)},
+            r"score_head.hidden_sizes is \[5\] but trunk.hidden_sizes is \[8\]",
+        ),
+        (
+            {"feature_head": LinearFeatureHead(8, MELS, 4)},
+            "frames_per_step \\* feature_encoder.hop_samples is 256 but trunk.hop_samples is 64",
+        ),
+        ({"feature_encoder": None}, "a feature_head .F. but no feature_encoder"),
+        ({"feature_mapping": None}, "one of feature_head .F. and feature_mapping without the other"),
+        (
+            {"feature_mapping": PairedFeatureDistance()},
+            "PairedFeatureDistance compares pairs and nothing it gen",
+        ),
+        ({"feature_matching_weight": 1.0}, "feature_matching_weight compares pairs"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"feature_encoder": LogMelFeatures(16000, 128, 256, MELS)},
+            "feature_encoder.hop_samples is 128 but generator.hop_samples is 64",
+        ),
+        (
+            {"generator": WaveGANVocoder(5, 64, SIZE)},
+            "feature_encoder.feature_size is 8 but generator.feature_size is 5",
+        ),
+        ({"feature_encoder": None, "feature_head": None, "feature_mapping": None}, "but no feature_encoder"),
+        (
+            {"clip_samples": 1000},
+            "clip_samples=1000, which is no whole number of the generator's 64 per frame",
+        ),
+    ],
+)
+def test_features_of_the_wrong_rate_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_vocoder(**changes)
+
+
+def test_a_vocoder_cannot_sample_nor_the_unconditional_model_reconstruct():
+    with pytest.raises(
+        ValueError, match=r"WaveGANVocoder makes audio from features only(.|\n)*num_generated 0"
+    ):
+        make_vocoder().sample(1)
+    with pytest.raises(NotImplementedError, match=r"WaveGAN does not encode audio"):
+        make().reconstruct(clips(1))
