@@ -122,7 +122,7 @@ def write_metadata(root: Path, recordings: Sequence[Recording], stem: str) -> No
     (root / f"{stem}.json").write_text(json.dumps(columns), encoding="utf-8")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_release() -> Callable[..., Path]:
     """A function that writes a release: `make_release(root, recordings, stem=...)` returns its root."""
 
@@ -146,6 +146,18 @@ def tiny_release(tmp_path: Path, make_release: Callable[..., Path]) -> Path:
         Recording("e", split="test", seconds=2.5, rate=48_000, year=2014),
     ]
     return make_release(tmp_path / "maestro-v3.0.0", recordings)
+
+
+@pytest.fixture(scope="session")
+def tiny_run_data(tmp_path_factory: pytest.TempPathFactory, make_release: Callable[..., Path]) -> list[str]:
+    """Options that train any experiment file on a release of a few seconds."""
+    folder = tmp_path_factory.mktemp("tiny")
+    splits = ("train", "validation", "test")
+    recordings = [Recording(split, split=split, seconds=2.5) for split in splits]
+    source = make_release(folder / "maestro-v3.0.0", recordings)
+    options = {"release": "v3.0.0", "source": source, "cache_dir": folder / "cache", "clip_samples": 4096}
+    options |= {"batch_size": 2, "eval_clip_seconds": 1.0}
+    return [f"--data.{name}={value}" for name, value in options.items()]
 
 
 @pytest.fixture(scope="session")

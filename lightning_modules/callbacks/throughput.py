@@ -35,6 +35,10 @@ class Throughput(pl.Callback):
         self.window_steps = window_steps
         self._marks: deque[_Mark] = deque(maxlen=window_steps + 1)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start a window: a run that resumes inside an epoch has no start of an epoch."""
+        self._restart()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a new window: what lies before was not training."""
         self._restart()

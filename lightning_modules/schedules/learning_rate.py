@@ -16,25 +16,30 @@ class WarmupCosine(LambdaLR):
     Args:
         optimizer: Whose learning rates are scaled.
         total_steps: Optimiser steps until the end value.
-        warmup_steps: Optimiser steps of the rise.
+        warmup_fraction: Share of them in which the rate rises, in [0, 1).
         final_fraction: End value over the optimiser's learning rate.
 
     Raises:
-        OptionError: If `total_steps` is not larger than `warmup_steps`.
+        OptionError: If `total_steps` is not positive or `warmup_fraction` not in [0, 1).
     """
 
     def __init__(
-        self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 50, final_fraction: float = 0.01
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        warmup_fraction: float = 0.05,
+        final_fraction: float = 0.01,
     ) -> None:
-        if not 0 <= warmup_steps < total_steps:
+        if total_steps < 1 or not 0.0 <= warmup_fraction < 1.0:
             raise OptionError(
-                f"WarmupCosine needs 0 <= warmup_steps < total_steps, got warmup_steps={warmup_steps}, "
-                f"total_steps={total_steps}",
-                "set total_steps to trainer.max_steps, or shorten the warm-up",
+                "WarmupCosine needs total_steps >= 1 and 0 <= warmup_fraction < 1, "
+                f"got total_steps={total_steps}, warmup_fraction={warmup_fraction}",
+                "give the length of the training in steps; where it follows trainer.max_steps, set that",
             )
         self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
+        self.warmup_fraction = warmup_fraction
         self.final_fraction = final_fraction
+        self.warmup_steps = int(warmup_fraction * total_steps)
         super().__init__(optimizer, self.factor)
 
     def factor(self, step: int) -> float:

@@ -18,13 +18,20 @@ def rates(steps: int, **options) -> list[float]:
 
 
 def test_rates_by_hand():
-    values = rates(9, total_steps=6, warmup_steps=2, final_fraction=0.1)
+    values = rates(9, total_steps=6, warmup_fraction=0.34, final_fraction=0.1)
     half = 2.0 * (0.1 + 0.9 * 0.5)
     early = 2.0 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi / 4)))
     assert values[:6] == pytest.approx([2 / 3, 4 / 3, 2.0, early, half, 2.0 * 1.1 - early])
     assert values[6:] == pytest.approx([0.2, 0.2, 0.2])  # past the end it stays
 
 
-def test_warmup_longer_than_training_is_refused():
-    with pytest.raises(ValueError, match="warmup_steps=50, total_steps=10"):
-        rates(1, total_steps=10)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"total_steps": -1}, "got total_steps=-1, warmup_fraction=0.05\n.*set that"),
+        ({"total_steps": 5, "warmup_fraction": 1.0}, "warmup_fraction=1.0"),
+    ],
+)
+def test_lengths_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        rates(1, **options)

@@ -1,0 +1,60 @@
+"""Every command and the Python example of the README work as they stand (on a shorter run)."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_modules.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"(?:^ {4}|`|&& )(lightning [a-z]+ [^`\n]+)", README, re.MULTILINE)))
+RUN = "runs/vae/<id>"
+SHORT = ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--trainer.accelerator=cpu"]
+
+
+def test_the_readme_has_the_two_commands_of_a_newcomer():
+    assert "    pip install -e . && lightning fit --config experiments/vae.yaml\n" in README
+    assert '    pip install -e ".[test]" && pytest\n' in README
+
+
+@pytest.fixture(scope="module")
+def finished_run(tiny_run_data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default experiment, two steps long, on a tiny release."""
+    folder = tmp_path_factory.mktemp("readme")
+    main(
+        ["fit", f"--config={ROOT}/experiments/vae.yaml", f"--runs_dir={folder}/runs", "--run_id=one"]
+        + ["--model.latent_size=4", *tiny_run_data, *SHORT]
+    )
+    return folder / "runs/vae/one"
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if RUN not in command])
+def test_commands_that_start_something_compose(command, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as end:
+        main([*shlex.split(command)[1:], *([] if "--help" in command else ["--print_config"])])
+    assert end.value.code in (0, None)
+    assert "model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if RUN in command])
+def test_commands_on_a_run_work(command, finished_run, monkeypatch):
+    monkeypatch.chdir(finished_run.parents[2])
+    main(shlex.split(command.replace(RUN, str(finished_run)).replace("2400", "3"))[1:])
+
+
+def test_the_python_example_works(finished_run):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    waveform = torch.zeros(2, 1, 1000)
+    names = {"waveform": waveform}
+    exec(example.replace(RUN, str(finished_run)), names)
+    assert names["audio"].shape == waveform.shape
+
+
+def test_the_pictures_are_there():
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (ROOT / path).is_file(), path
