@@ -14,6 +14,9 @@ _MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
     # a continued run writes into its own folder, on purpose:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/callbacks/model_checkpoint.py#L881
     (r".*Checkpoint directory .* exists and is not empty", UserWarning),
+    # the loaders hand over whole batches, which say themselves where each clip comes from:
+    # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/loops/prediction_loop.py#L307
+    (r".*Couldn't infer the batch indices", UserWarning),
     # a small data set has fewer batches than `log_every_n_steps`; the epoch's averages are logged all the
     # same:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/loops/fit_loop.py
