@@ -226,6 +226,17 @@ def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path 
     cli.model.on_save_checkpoint({})  # every role describes itself
 
 
+@pytest.mark.parametrize("change", sorted(EXPERIMENTS.glob("ablations/*.yaml")), ids=lambda path: path.stem)
+def test_shipped_ablations_start_with_the_command_in_their_header(start, change: Path) -> None:
+    purpose, command = change.read_text().splitlines()[:2]
+    assert purpose.startswith("# ")
+    _, _, arguments = command.partition("lightning ")
+    assert str(change.relative_to(EXPERIMENTS.parent)) in arguments
+    absolute = [word.replace("experiments/", f"{EXPERIMENTS}/", 1) for word in arguments.split()]
+    cli = start(*absolute, *LOCAL)
+    cli.model.on_save_checkpoint({})
+
+
 @pytest.mark.parametrize("change", OVERLAYS, ids=lambda path: path.stem)
 def test_overlays_say_what_they_are_for(change: Path) -> None:
     purpose, command = change.read_text().splitlines()[:2]
