@@ -7,7 +7,6 @@ more than two channels (no agreed mix-down), lower rates (the upper octaves are 
 """
 
 import os
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import soxr
 from numpy.typing import NDArray
 
 from datamodules.errors import AudioError
+from datamodules.wav_stream import ByteStream, WavStream, find_wav_data
 
 ResamplerQuality = Literal["LQ", "MQ", "HQ", "VHQ"]
 
@@ -29,6 +29,7 @@ RESAMPLER_QUALITY: ResamplerQuality = "HQ"
 MAESTRO_MIN_RATE = 44_100
 """Hz; the lowest sample rate in any release of MAESTRO."""
 
+_RESTORE = "restore the recording from the official release, or exclude it"
 _SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 _BLOCK_FRAMES = 1 << 16
@@ -54,7 +55,7 @@ class PcmSummary:
 
 
 def convert_to_pcm(
-    source: Path,
+    source: Path | ByteStream,
     target: BinaryIO,
     sample_rate: int,
     channels: int,
@@ -67,7 +68,8 @@ def convert_to_pcm(
     to the nearest of 65,536 steps and limited to full scale. Memory use does not depend on the length.
 
     Args:
-        source: The audio file.
+        source: The audio file; or its content as a stream, which must be a WAV file then. Both give the same
+            samples to the last bit.
         target: Where the samples are written.
         sample_rate: Target rate in Hz.
         channels: Target number of channels, 1 or 2.
@@ -79,8 +81,9 @@ def convert_to_pcm(
         OSError: If writing to `target` fails.
     """
     samples = clipped = crc32 = 0
-    with _open_checked(source, sample_rate) as file:
-        blocks = _mixed_blocks(file, source, channels, on_block)
+    name = str(source) if isinstance(source, Path) else source.name
+    with _open_checked(source, name, sample_rate) as file:
+        blocks = _mixed_blocks(file, name, channels, on_block)
         for block in _resampled(blocks, file.samplerate, sample_rate, channels, quality):
             pcm, over = quantise(block)
             target.write(pcm.data)
@@ -89,7 +92,7 @@ def convert_to_pcm(
         source_rate = file.samplerate
     if clipped > _MAX_CLIPPED_SHARE * samples * channels:
         raise AudioError(
-            f"{source}: {clipped / samples / channels:.0%} of the samples exceed full scale",
+            f"{name}: {clipped / samples / channels:.0%} of the samples exceed full scale",
             "scale the recording to [-1, 1], or replace it by the official one",
         )
     return PcmSummary(samples, source_rate, clipped, crc32)
@@ -125,46 +128,49 @@ def write_wav(path: Path, waveform: NDArray[np.float32], sample_rate: int) -> No
     soundfile.write(path, pcm, sample_rate, subtype="PCM_16", format="WAV")
 
 
-def _open_checked(source: Path, sample_rate: int) -> soundfile.SoundFile:
+def _open_checked(source: Path | ByteStream, name: str, sample_rate: int) -> soundfile.SoundFile | WavStream:
     """Open a recording after checking that it is complete and of an accepted format."""
-    remedy = "restore the recording from the official release, or exclude it"
-    if not source.is_file():
-        raise AudioError(f"{source}: no such file", remedy)
-    if source.stat().st_size == 0:
-        raise AudioError(f"{source}: the file is empty (0 bytes)", remedy)
+    file = _open_file(source) if isinstance(source, Path) else WavStream(source)
     try:
-        missing = _missing_wav_bytes(source)
-    except OSError as error:
-        raise AudioError(f"{source}: cannot be read ({error.strerror})", "check its permissions") from error
-    if missing:
-        raise AudioError(
-            f"{source}: truncated, {missing:,} bytes of the audio it announces are missing", remedy
-        )
-    try:
-        file = soundfile.SoundFile(source)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{source}: not readable as audio ({error.error_string})", remedy) from error
-    try:
-        _check_format(file, source, sample_rate)
+        _check_format(file, name, sample_rate)
     except AudioError:
         file.close()
         raise
     return file
 
 
-def _check_format(file: soundfile.SoundFile, source: Path, sample_rate: int) -> None:
+def _open_file(source: Path) -> soundfile.SoundFile:
+    if not source.is_file():
+        raise AudioError(f"{source}: no such file", _RESTORE)
+    if source.stat().st_size == 0:
+        raise AudioError(f"{source}: the file is empty (0 bytes)", _RESTORE)
+    try:
+        missing = _missing_wav_bytes(source)
+    except OSError as error:
+        raise AudioError(f"{source}: cannot be read ({error.strerror})", "check its permissions") from error
+    if missing:
+        raise AudioError(
+            f"{source}: truncated, {missing:,} bytes of the audio it announces are missing", _RESTORE
+        )
+    try:
+        return soundfile.SoundFile(source)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{source}: not readable as audio ({error.error_string})", _RESTORE) from error
+
+
+def _check_format(file: soundfile.SoundFile | WavStream, name: str, sample_rate: int) -> None:
     if file.frames == 0:
-        raise AudioError(f"{source}: holds no samples", "restore the recording from the official release")
+        raise AudioError(f"{name}: holds no samples", "restore the recording from the official release")
     if file.subtype not in _SUBTYPES:
         raise AudioError(
-            f"{source}: sample format {file.subtype}",
+            f"{name}: sample format {file.subtype}",
             f"convert it to 16-bit; accepted: {', '.join(_SUBTYPES)}",
         )
     if file.channels > 2:
-        raise AudioError(f"{source}: {file.channels} channels", "mix it down to 1 or 2 channels")
+        raise AudioError(f"{name}: {file.channels} channels", "mix it down to 1 or 2 channels")
     if file.samplerate < min(sample_rate, MAESTRO_MIN_RATE):
         raise AudioError(
-            f"{source}: its sample rate of {file.samplerate} Hz is below the {sample_rate} Hz asked for",
+            f"{name}: its sample rate of {file.samplerate} Hz is below the {sample_rate} Hz asked for",
             "restore the official recording (44,100 or 48,000 Hz), or lower `sample_rate`",
         )
 
@@ -175,36 +181,28 @@ def _missing_wav_bytes(source: Path) -> int:
     libsndfile reads such a file as if it were simply shorter. Files of other formats give 0.
     """
     with source.open("rb") as file:
-        header = file.read(12)
-        if len(header) < 12 or header[:4] != b"RIFF" or header[8:] != b"WAVE":
-            return 0
-        available = os.fstat(file.fileno()).st_size
-        while len(chunk := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", chunk)
-            if name == b"data":
-                return max(0, file.tell() + size - available)
-            file.seek(size + size % 2, os.SEEK_CUR)
-    return 0
+        data = find_wav_data(file)
+        return 0 if data is None else max(0, data[0] + data[1] - os.fstat(file.fileno()).st_size)
 
 
 def _mixed_blocks(
-    file: soundfile.SoundFile, source: Path, channels: int, on_block: Callable[[float], None] | None
+    file: soundfile.SoundFile | WavStream, name: str, channels: int, on_block: Callable[[float], None] | None
 ) -> Iterator[NDArray[np.float32]]:
     """Yield (T, channels) float32 blocks; every array is valid until the next is asked for."""
     buffer = np.empty((_BLOCK_FRAMES, file.channels), dtype=np.float32)
     position = 0
     while position < file.frames:
-        block = _read_block(file, source, buffer)
+        block = _read_block(file, name, buffer)
         if len(block) == 0:
             raise AudioError(
-                f"{source}: decoding stopped at {position / file.samplerate:.1f} s "
+                f"{name}: decoding stopped at {position / file.samplerate:.1f} s "
                 f"of {file.frames / file.samplerate:.1f} s",
-                "restore the recording from the official release, or exclude it",
+                _RESTORE,
             )
         if file.subtype in _FLOAT_SUBTYPES and not np.isfinite(block).all():
             raise AudioError(
-                f"{source}: NaN or infinite samples after {position / file.samplerate:.1f} s",
-                "restore the recording from the official release, or exclude it",
+                f"{name}: NaN or infinite samples after {position / file.samplerate:.1f} s",
+                _RESTORE,
             )
         position += len(block)
         yield _mix(block, channels)
@@ -212,13 +210,15 @@ def _mixed_blocks(
             on_block(len(block) / file.samplerate)
 
 
-def _read_block(file: soundfile.SoundFile, source: Path, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
+def _read_block(
+    file: soundfile.SoundFile | WavStream, name: str, buffer: NDArray[np.float32]
+) -> NDArray[np.float32]:
     try:
         return file.read(out=buffer)
     except soundfile.LibsndfileError as error:
         raise AudioError(
-            f"{source}: decoding failed ({error.error_string})",
-            "restore the recording from the official release, or exclude it",
+            f"{name}: decoding failed ({error.error_string})",
+            _RESTORE,
         ) from error
 
 

@@ -13,7 +13,6 @@ a process that is killed leaves at most `.partial` files, which the next one rem
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from datamodules.audio_io import RESAMPLER_QUALITY
 from datamodules.catalogue import Performance
 from datamodules.errors import CacheError
+from datamodules.files import write_atomically
 
 FORMAT_VERSION = 1
 """Raised whenever the same recording would give other bytes, or the layout changes."""
@@ -125,16 +125,6 @@ def write_manifest(folder: Path, spec: CacheSpec, entries: dict[str, CacheEntry]
     }
     # written after every performance: without indentation json's encoder in C takes a millisecond or two
     write_atomically(folder / MANIFEST, json.dumps(content, ensure_ascii=False).encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it sees the old content or the new, never a part."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def is_intact(folder: Path, spec: CacheSpec, audio: str, entry: CacheEntry) -> bool:

@@ -1,20 +1,15 @@
 """Build the PCM cache: in parallel, resumable, one writer at a time; what is good is never lost."""
 
 import os
-import shutil
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from datamodules.archive import Archive
+from datamodules.archive import Archive, same_recording
 from datamodules.audio_io import convert_to_pcm
 from datamodules.cache import (
     MANIFEST,
@@ -26,10 +21,11 @@ from datamodules.cache import (
     write_manifest,
 )
 from datamodules.catalogue import Performance
-from datamodules.errors import AudioError, CacheError
+from datamodules.errors import AudioError, CacheError, CorruptMemberError
+from datamodules.files import PARTIAL_SUFFIX, atomic_file, translated_write_errors, write_atomically
+from datamodules.folder_lock import single_writer
+from datamodules.progress import Plan, make_plan, progress_bar, say
 
-# Seconds of 44.1 kHz stereo converted per second and core, as measured; for the estimate only.
-_TYPICAL_SPEED = 400
 # The catalogue's duration ends with the last note; the recording goes on for a while.
 _DURATION_SLACK_SECONDS = 5.0
 _DURATION_SLACK_RATIO = 1.25
@@ -42,6 +38,13 @@ def count_cores() -> int:
 
 class _Cancelled(Exception):
     """A conversion was stopped because another one failed for good."""
+
+
+class _Failure(NamedTuple):
+    """A recording that cannot be used, and why."""
+
+    performance: Performance
+    error: AudioError
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class CacheBuilder:
         threads: Conversions at a time.
         max_bad_performances: How many unusable recordings are skipped with a warning; one more stops the run.
         progress: Whether to show the estimate and the progress bar.
+        keep: Folder for the recordings that come out of an archive; None does not keep them.
     """
 
     archive: Archive
@@ -66,6 +70,7 @@ class CacheBuilder:
     threads: int
     max_bad_performances: int = 0
     progress: bool = True
+    keep: Path | None = None
 
     def build(self, performances: Sequence[Performance]) -> None:
         """Convert what is missing or has changed. Returns at once if nothing is.
@@ -73,24 +78,48 @@ class CacheBuilder:
         Raises:
             AudioError: If more recordings are unusable than tolerated; the text lists all of them.
             CacheError: If the cache cannot be written, or the disk is full. What is finished is kept.
+            ReleaseError: If the archive cannot be read any further. What is finished is kept.
         """
         with translated_write_errors(self.folder):
-            if not self._outdated(performances, self._readable_manifest()):
+            if not self.outdated(performances):
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
             with single_writer(self.folder, self.progress):
                 self._build_locked(performances)
+
+    def outdated(self, performances: Sequence[Performance]) -> list[Performance]:
+        """Performances that have to be converted, longest first so that the threads finish together."""
+        return self._outdated(performances, self._readable_manifest())
+
+    def plan(self, outdated: Sequence[Performance]) -> Plan:
+        """What converting these takes; `folder` must exist."""
+        keep = self.keep is not None
+        return make_plan(self.archive, self.spec, self.folder, outdated, keep, self.threads, count_cores())
 
     def _build_locked(self, performances: Sequence[Performance]) -> None:
         entries = self._readable_manifest(set_aside=True)
         outdated = self._outdated(performances, entries)
         if not outdated:
             return
-        for leftover in self.folder.rglob("*.partial"):
+        for leftover in self.folder.rglob(f"*{PARTIAL_SUFFIX}"):
             leftover.unlink()
-        self._announce(outdated)
-        failures = self._convert_all(outdated, entries)
-        self._report(failures, usable=any(p.audio in entries for p in performances))
+        plan = self.plan(outdated)
+        say(plan.describe(self.spec, self.folder), self.progress)
+        plan.check_disk(self.folder)
+        if self.archive.is_remote:
+            self._refuse_disagreement(outdated)
+        failures = self._convert_all(outdated, entries, plan)
+        self._report(failures, entries, usable=any(p.audio in entries for p in performances))
+
+    def _refuse_disagreement(self, outdated: Sequence[Performance]) -> None:
+        """Stop before the first download if the table lists more recordings than the archive has.
+
+        Raises:
+            AudioError: If more are absent than tolerated.
+        """
+        absent = [_Failure(p, self._absent(p)) for p in outdated if self.archive.fingerprint(p.audio) is None]
+        if len(absent) > self.max_bad_performances:
+            self._report(absent, {}, usable=True)
 
     def _readable_manifest(self, set_aside: bool = False) -> dict[str, CacheEntry]:
         """The manifest, or nothing if it is damaged; a damaged one is kept under another name."""
@@ -107,7 +136,6 @@ class CacheBuilder:
     def _outdated(
         self, performances: Sequence[Performance], entries: dict[str, CacheEntry]
     ) -> list[Performance]:
-        """Performances that have to be converted, longest first so that the threads finish together."""
         outdated = [p for p in performances if not self._is_current(p, entries.get(p.audio))]
         return sorted(outdated, key=lambda p: (-p.duration, p.audio))
 
@@ -116,45 +144,23 @@ class CacheBuilder:
             return False
         source = self.archive.fingerprint(performance.audio)
         # A recording that was deleted after caching, to save its disk space, is not needed any more.
-        return source is None or source == entry.source
-
-    def _announce(self, outdated: Sequence[Performance]) -> None:
-        """State the cost before starting, and refuse to start what cannot fit.
-
-        Raises:
-            CacheError: If the disk lacks the space.
-        """
-        seconds = sum(p.duration for p in outdated)
-        needed = self.spec.num_bytes(round(seconds * self.spec.sample_rate))
-        free = shutil.disk_usage(self.folder).free
-        minutes = seconds / 60 / (_TYPICAL_SPEED * self.threads)
-        _say(
-            f"Caching {len(outdated)} performance(s), {seconds / 3600:.2f} h, at {self.spec.sample_rate} Hz: "
-            f"{_gigabytes(needed)} in {self.folder} ({_gigabytes(free)} free), "
-            f"about {max(minutes, 0.1):.1f} min with {self.threads} thread(s)",
-            self.progress,
-        )
-        if needed > free:
-            raise CacheError(
-                f"the cache in {self.folder} needs {_gigabytes(needed)}, "
-                f"but the disk has {_gigabytes(free)} free",
-                "free some space, set `cache_dir` to another disk, or use less of the release (`max_hours`)",
-            )
+        return source is None or same_recording(source, entry.source)
 
     def _convert_all(
-        self, outdated: Sequence[Performance], entries: dict[str, CacheEntry]
-    ) -> list[AudioError]:
+        self, outdated: Sequence[Performance], entries: dict[str, CacheEntry], plan: Plan
+    ) -> list[_Failure]:
         """Convert in parallel; add each finished performance to the manifest as soon as it is on disk."""
-        failures: list[AudioError] = []
+        failures: list[_Failure] = []
         stop = threading.Event()
-        total = sum(p.duration for p in outdated)
-        with _progress_bar(total, self.progress) as advance, ThreadPoolExecutor(self.threads) as pool:
+        bar = progress_bar(plan, lambda: self.archive.transferred, self.progress)
+        with bar as advance, ThreadPoolExecutor(self.threads) as pool:
             futures = {pool.submit(self._convert, p, _stoppable(stop, advance)): p for p in outdated}
             try:
                 for future in as_completed(futures):
                     self._collect(future, futures[future], entries, failures)
             except BaseException:
                 stop.set()
+                self.archive.cancel()
                 pool.shutdown(cancel_futures=True)
                 raise
         return failures
@@ -164,39 +170,68 @@ class CacheBuilder:
         future: Future[CacheEntry],
         performance: Performance,
         entries: dict[str, CacheEntry],
-        failures: list[AudioError],
+        failures: list[_Failure],
     ) -> None:
         try:
             entries[performance.audio] = future.result()
         except AudioError as error:
-            failures.append(error)
+            failures.append(_Failure(performance, error))
         else:
             write_manifest(self.folder, self.spec, entries)
 
     def _convert(self, performance: Performance, on_block: Callable[[float], None]) -> CacheEntry:
-        """Convert one performance into its final file."""
-        fingerprint = self.archive.fingerprint(performance.audio)
+        """Convert one performance into its final file; damage on the way is fetched again a few times."""
+        for attempt in range(1, self.archive.attempts + 1):
+            done = 0.0
+
+            def count(seconds: float) -> None:
+                nonlocal done
+                done += seconds
+                on_block(seconds)
+                self._check_length_so_far(performance, done)
+
+            try:
+                return self._convert_once(performance, count)
+            except CorruptMemberError:
+                on_block(-done)
+                if attempt == self.archive.attempts:
+                    raise
+        raise AssertionError("the last failure has raised")
+
+    def _convert_once(self, performance: Performance, on_block: Callable[[float], None]) -> CacheEntry:
+        audio = performance.audio
+        fingerprint = self.archive.fingerprint(audio)
         if fingerprint is None:
-            raise AudioError(
-                f"{self.archive.location}/{performance.audio}: no such file",
-                "restore the recording from the official release",
-            )
-        target = pcm_path(self.folder, performance.audio)
-        partial = target.with_name(target.name + ".partial")
+            raise self._absent(performance)
+        target = pcm_path(self.folder, audio)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with self.archive.local_file(performance.audio) as source, partial.open("wb") as file:
-                summary = convert_to_pcm(
-                    source, file, self.spec.sample_rate, self.spec.channels, on_block=on_block
-                )
-                self._check_duration(performance, summary.samples)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        keep = None if self.keep is None else self.keep / audio
+        # the archive's context is left, and its checksum compared, before the file gets its name
+        with atomic_file(target) as file, self.archive.open(audio, keep) as source:
+            summary = convert_to_pcm(
+                source, file, self.spec.sample_rate, self.spec.channels, on_block=on_block
+            )
+            self._check_duration(performance, summary.samples)
+        if self.keep is not None and self.archive.fingerprint(performance.midi) is not None:
+            midi = self.keep / performance.midi
+            midi.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(midi, self.archive.read_bytes(performance.midi))
         return CacheEntry(summary.samples, summary.crc32, fingerprint, summary.source_rate, summary.clipped)
+
+    def _absent(self, performance: Performance) -> AudioError:
+        return AudioError(
+            f"{self.archive.location}/{performance.audio}: no such file",
+            "restore the recording from the official release",
+        )
+
+    def _check_length_so_far(self, performance: Performance, seconds: float) -> None:
+        """Stop early what would fill the disk: a recording far longer than the catalogue says."""
+        if seconds > performance.duration * _DURATION_SLACK_RATIO + _DURATION_SLACK_SECONDS:
+            raise AudioError(
+                f"{self.archive.location}/{performance.audio}: lasts more than {seconds:.1f} s, "
+                f"but the catalogue says {performance.duration:.1f} s",
+                "restore the recording from the official release, or exclude it",
+            )
 
     def _check_duration(self, performance: Performance, samples: int) -> None:
         """A header with the wrong sample rate, or a shortened file, shows in the duration."""
@@ -210,51 +245,42 @@ class CacheBuilder:
                 "restore the recording from the official release, or exclude it",
             )
 
-    def _report(self, failures: Sequence[AudioError], usable: bool) -> None:
-        """Warn about the skipped recordings, or stop if they are too many.
+    def _report(self, failures: Sequence[_Failure], entries: dict[str, CacheEntry], usable: bool) -> None:
+        """Warn about the unusable recordings, or stop if they are too many.
 
         Raises:
             AudioError: With the complete list.
         """
         if not failures:
             return
-        problems = "\n".join(sorted(f"  - {failure.problem}" for failure in failures))
-        if usable and len(failures) <= self.max_bad_performances:
-            warnings.warn(
-                f"{len(failures)} recording(s) cannot be used and are skipped:\n{problems}", stacklevel=2
+        if not usable or len(failures) > self.max_bad_performances:
+            raise AudioError(
+                f"{len(failures)} recording(s) cannot be used "
+                f"(max_bad_performances={self.max_bad_performances}):\n{_listed(failures)}",
+                f"{failures[0].error.remedy}; or set max_bad_performances={len(failures)} to go on without "
+                "them (everything else is already cached)",
             )
-            return
-        raise AudioError(
-            f"{len(failures)} recording(s) cannot be used "
-            f"(max_bad_performances={self.max_bad_performances}):\n{problems}",
-            f"{failures[0].remedy}; or set max_bad_performances={len(failures)} to go on without them "
-            "(everything else is already cached)",
-        )
+        cached = [f for f in failures if self._has_earlier_version(f.performance, entries)]
+        skipped = [f for f in failures if f not in cached]
+        if skipped:
+            warnings.warn(
+                f"{len(skipped)} recording(s) cannot be used and are skipped:\n{_listed(skipped)}",
+                stacklevel=2,
+            )
+        if cached:
+            warnings.warn(
+                f"{len(cached)} recording(s) cannot be read any more; their earlier version in the cache is "
+                f"used:\n{_listed(cached)}",
+                stacklevel=2,
+            )
+
+    def _has_earlier_version(self, performance: Performance, entries: dict[str, CacheEntry]) -> bool:
+        entry = entries.get(performance.audio)
+        return entry is not None and is_intact(self.folder, self.spec, performance.audio, entry)
 
 
-@contextmanager
-def single_writer(folder: Path, progress: bool = True) -> Iterator[None]:
-    """Hold the lock of a folder that is being made; the operating system frees it if this process dies.
-
-    Args:
-        folder: The folder; the lock is a file beside it.
-        progress: Whether to say that another process is being waited for.
-    """
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _say(f"Another process is preparing {folder.name}; waiting for it to finish.", progress)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _say(text: str, progress: bool) -> None:
-    if progress:
-        Console(stderr=True).print(text, highlight=False)
+def _listed(failures: Sequence[_Failure]) -> str:
+    return "\n".join(sorted(f"  - {failure.error.problem}" for failure in failures))
 
 
 def _stoppable(stop: threading.Event, advance: Callable[[float], None]) -> Callable[[float], None]:
@@ -264,39 +290,3 @@ def _stoppable(stop: threading.Event, advance: Callable[[float], None]) -> Calla
         advance(seconds)
 
     return on_block
-
-
-@contextmanager
-def _progress_bar(total_seconds: float, visible: bool) -> Iterator[Callable[[float], None]]:
-    """Show hours done and the time left; yields the function that advances it by seconds of audio."""
-    columns = (
-        TextColumn("Caching"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%, {task.completed:.2f} h"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not visible) as progress:
-        task = progress.add_task("cache", total=total_seconds / 3600)
-        yield lambda seconds: progress.advance(task, seconds / 3600)
-
-
-@contextmanager
-def translated_write_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of the disk into advice.
-
-    Raises:
-        CacheError: In place of any OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(
-            f"cannot write in {folder}: {error.strerror or error}",
-            "free some space or set `cache_dir` to a folder that can be written to, and start again: "
-            "what is finished is kept",
-        ) from error
-
-
-def _gigabytes(num_bytes: float) -> str:
-    return f"{num_bytes / 1e9:.2f} GB"

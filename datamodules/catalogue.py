@@ -58,26 +58,14 @@ def read_catalogue(archive: Archive, release: Release) -> tuple[Performance, ...
         ReleaseError: If metadata is absent, malformed or empty, or a performance is listed twice or is
             in two splits.
     """
-    member = _metadata_member(archive, release)
-    name = f"{archive.location}/{member}"
-    text = _decode(archive.read_bytes(member), name)
-    rows = _csv_rows(text, name) if member.endswith(".csv") else _json_rows(text, name)
+    name, content = archive.metadata(release.metadata_names)
+    text = _decode(content, name)
+    rows = _csv_rows(text, name) if name.endswith(".csv") else _json_rows(text, name)
     performances = tuple(_performance(row, f"{name}, row {number}") for number, row in enumerate(rows, 1))
     if not performances:
         raise ReleaseError(f"{name} lists no performances", "restore the file from the official release")
     assert_disjoint_splits(performances, name)
     return performances
-
-
-def _metadata_member(archive: Archive, release: Release) -> str:
-    candidates = [f"{release.stem}.csv", f"{release.stem}.json"]
-    for member in candidates:
-        if archive.fingerprint(member) is not None:
-            return member
-    raise ReleaseError(
-        f"{archive.location} holds neither {candidates[0]} nor {candidates[1]}",
-        "restore the metadata from the official release, or set `release` to the version that lies there",
-    )
 
 
 def _decode(content: bytes, name: str) -> str:

@@ -21,8 +21,16 @@ class ReleaseError(DataError):
     """A release's folder, its metadata or one of its files is missing or inconsistent."""
 
 
+class AbsentError(ReleaseError):
+    """A server says that there is no such file, or none for us."""
+
+
 class AudioError(DataError):
     """One recording cannot be used: absent, truncated, empty, NaN, or of an unsupported format."""
+
+
+class CorruptMemberError(AudioError):
+    """The bytes of an archive's member are not those that its directory promises; fetching again may help."""
 
 
 class CacheError(DataError):

@@ -1,27 +1,23 @@
 """The MAESTRO data module: options in, batches out."""
 
-import os
 import warnings
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import CUDAAccelerator
 from torch.utils.data import DataLoader
 
-from datamodules.archive import Archive, open_archive
 from datamodules.batch import Batch, PcmBatch
-from datamodules.cache import CacheSpec, PcmCache, hash_catalogue, open_cache
-from datamodules.cache_builder import CacheBuilder, count_cores, single_writer, translated_write_errors
-from datamodules.catalogue import Performance, read_catalogue
+from datamodules.cache import PcmCache
+from datamodules.catalogue import Performance
 from datamodules.clips import Augmentation, ClipDataset, EvaluationClips, TrainingClips
-from datamodules.errors import CacheError, OptionError, ReleaseError
-from datamodules.options import at_least, one_of, whole_samples
+from datamodules.errors import CacheError, OptionError
+from datamodules.http_file import TransferPolicy
+from datamodules.options import at_least, whole_samples
+from datamodules.preparation import Preparation
 from datamodules.releases import SPLITS, Release, find_release
 from datamodules.samplers import BatchSampler, EvaluationSampler, TrainingSampler
-from datamodules.selection import Selection
-
-_T = TypeVar("_T")
 
 # Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
 _FASTEST_WORKERS = 0
@@ -37,7 +33,8 @@ class MaestroDataModule(pl.LightningDataModule):
 
     Args:
         release: "mini" (embedded, rendered on first use), "v1.0.0", "v2.0.0" or "v3.0.0".
-        source: Folder of the unpacked release, or the folder that contains it. None renders `mini`.
+        source: Folder of the unpacked release or the folder that contains it, a zip file, or the URL of one.
+            None renders `mini`, and reads other releases from the official server, only the members in use.
         cache_dir: Where caches and the rendered release are kept; the environment variable MAESTRO_CACHE,
             else ~/.cache/maestro-lightning, by default.
         sample_rate: Rate of the clips in Hz.
@@ -53,15 +50,20 @@ class MaestroDataModule(pl.LightningDataModule):
         max_performances: Use at most about this many performances, over all splits; None for all.
         years: Use these years only; None for all.
         composers: Use these composers only, spelt as in the release; None for all.
+        splits: Use these splits only ("train", "validation", "test"); None for all.
         max_bad_performances: How many unusable recordings are skipped with a warning before the run stops.
         workers: Processes that load batches; "auto" for the fastest measured, which is none.
-        prepare_threads: Recordings converted at a time; "auto" for one per core.
-        progress: Whether preparing shows its estimate and progress bar.
+        prepare_threads: Recordings converted at a time; "auto" for one per core, and at least four where they
+            are downloaded.
+        keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive.
+        transfer: How patient downloads are; None for the defaults of `TransferPolicy`.
+        progress: Whether preparing shows its plan and progress bar.
         seed: Seed of the training clips.
 
     Attributes:
         performances: Recordings in use, in the release's order; `Batch.performance` counts in this tuple.
             Available after `setup`.
+        preparation: What makes and opens the cache.
         release: Facts of the release.
         sample_rate: In Hz.
         channels: Channels C.
@@ -90,18 +92,36 @@ class MaestroDataModule(pl.LightningDataModule):
         max_performances: int | None = None,
         years: list[int] | None = None,
         composers: list[str] | None = None,
+        splits: list[str] | None = None,
         max_bad_performances: int = 0,
         workers: int | Literal["auto"] = "auto",
         prepare_threads: int | Literal["auto"] = "auto",
+        keep_recordings: bool = False,
+        transfer: TransferPolicy | None = None,
         progress: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.preparation = Preparation(
+            release=release,
+            source=source,
+            cache_dir=cache_dir,
+            sample_rate=sample_rate,
+            channels=channels,
+            max_hours=max_hours,
+            max_performances=max_performances,
+            years=years,
+            composers=composers,
+            splits=splits,
+            max_bad_performances=max_bad_performances,
+            prepare_threads=prepare_threads,
+            keep_recordings=keep_recordings,
+            transfer=transfer,
+            progress=progress,
+        )
         self.release: Release = find_release(release)
-        self.source = source
-        self.cache_dir = _resolve_cache_dir(cache_dir)
-        self.sample_rate = at_least("sample_rate", sample_rate, 1000, "Hz")
-        self.channels = one_of("channels", channels, (1, 2))
+        self.sample_rate = sample_rate
+        self.channels = channels
         self.clip_samples = at_least("clip_samples", clip_samples, 1, "samples")
         self.eval_clip_samples = whole_samples("eval_clip_seconds", eval_clip_seconds, sample_rate)
         self.batch_size = at_least("batch_size", batch_size, 1, "clips")
@@ -110,12 +130,7 @@ class MaestroDataModule(pl.LightningDataModule):
             at_least("clips_per_epoch", clips_per_epoch, 1, "clips")
         self.clips_per_epoch = clips_per_epoch
         self.augmentation = Augmentation(gain_db, flip_polarity)
-        self.selection = Selection(max_hours, max_performances, _as_tuple(years), _as_tuple(composers))
-        self.max_bad_performances = at_least("max_bad_performances", max_bad_performances, 0, "recordings")
         self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
-        threads = count_cores() if prepare_threads == "auto" else prepare_threads
-        self.prepare_threads = at_least("prepare_threads", threads, 1, "threads")
-        self.progress = progress
         self.seed = at_least("seed", seed, 0, "any unit")
         self.performances: tuple[Performance, ...] = ()
         self._cache: PcmCache | None = None
@@ -124,17 +139,11 @@ class MaestroDataModule(pl.LightningDataModule):
         """Render the embedded release if it is the one in use, and bring the cache up to date.
 
         Raises:
-            ReleaseError: If the release is not where `source` says, or its metadata is faulty.
+            ReleaseError: If the release is not where `source` says, cannot be fetched, or is faulty.
             AudioError: If more than `max_bad_performances` recordings are unusable.
             CacheError: If the cache cannot be written.
         """
-        if self._is_embedded:
-            self._render_embedded()
-        archive, chosen, spec = self._open_release()
-        folder = spec.folder(self.cache_dir)
-        CacheBuilder(
-            archive, spec, folder, self.prepare_threads, self.max_bad_performances, self.progress
-        ).build(chosen)
+        self.preparation.prepare()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache.
@@ -147,17 +156,7 @@ class MaestroDataModule(pl.LightningDataModule):
             OptionError: If training clips are longer than every recording.
         """
         if self._cache is None:
-            _, chosen, spec = self._open_release()
-            cache = open_cache(spec.folder(self.cache_dir), spec, chosen)
-            absent = len(chosen) - len(cache.audio)
-            if absent > self.max_bad_performances:
-                raise CacheError(
-                    f"{absent} of {len(chosen)} performances are not in the cache {cache.folder}",
-                    "call prepare_data() first; the Trainer does",
-                )
-            in_cache = set(cache.audio)
-            self.performances = tuple(p for p in chosen if p.audio in in_cache)
-            self._cache = cache
+            self._cache, self.performances = self.preparation.open()
         if stage in (None, "fit"):
             self._rows("train", self.clip_samples, "clip_samples")
 
@@ -223,33 +222,6 @@ class MaestroDataModule(pl.LightningDataModule):
             **{f"{split}_performances": count for split, count in counts.items()},
         }
 
-    @property
-    def _is_embedded(self) -> bool:
-        return self.release.name == "mini" and self.source is None
-
-    def _render_embedded(self) -> None:
-        from datamodules.mini import render_mini
-
-        folder = self.cache_dir / "releases"
-        with translated_write_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with single_writer(folder / self.release.root, self.progress):
-                render_mini(folder, progress=self.progress)
-
-    def _open_release(self) -> tuple[Archive, tuple[Performance, ...], CacheSpec]:
-        """The release's files, the performances in use, and the cache they belong to."""
-        source = self.cache_dir / "releases" if self._is_embedded else self.source
-        if source is None:
-            raise ReleaseError(
-                f"release={self.release.name!r} needs its files, but source=None",
-                f"download {self.release.url}, unpack it and set `source` to the folder {self.release.root}, "
-                "or use the embedded release: release='mini'",
-            )
-        archive = open_archive(self.release, source)
-        catalogue = read_catalogue(archive, self.release)
-        spec = CacheSpec(self.release.name, self.sample_rate, self.channels, hash_catalogue(catalogue))
-        return archive, self.selection.apply(catalogue), spec
-
     def _rows(self, split: str, clip_samples: int, option: str) -> list[int]:
         """Performances of a split that hold at least one clip, as indices into `performances`.
 
@@ -299,13 +271,3 @@ class MaestroDataModule(pl.LightningDataModule):
     def _replica(self) -> tuple[int, int]:
         """Number of devices, and which of them this is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
-
-
-def _resolve_cache_dir(cache_dir: str | Path | None) -> Path:
-    if cache_dir is None:
-        cache_dir = os.environ.get("MAESTRO_CACHE") or Path("~/.cache/maestro-lightning")
-    return Path(cache_dir).expanduser()
-
-
-def _as_tuple(values: list[_T] | None) -> tuple[_T, ...] | None:
-    return None if values is None else tuple(values)

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Collection
+from typing import TypeVar
 
 from datamodules.errors import OptionError
+
+_T = TypeVar("_T")
 
 
 def at_least(name: str, value: int, minimum: int, unit: str) -> int:
@@ -44,7 +47,7 @@ def whole_samples(name: str, seconds: float, sample_rate: int) -> int:
     return samples
 
 
-def one_of(name: str, value: int, allowed: Collection[int]) -> int:
+def one_of(name: str, value: _T, allowed: Collection[_T]) -> _T:
     """Return `value` if it is allowed.
 
     Raises:

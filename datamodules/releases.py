@@ -38,6 +38,11 @@ class Release:
     performances: dict[str, int] | None = field(default=None, hash=False)
     years: tuple[int, ...] | None = None
 
+    @property
+    def metadata_names(self) -> tuple[str, str]:
+        """Names of its table, in the order of preference."""
+        return f"{self.stem}.csv", f"{self.stem}.json"
+
 
 RELEASES: tuple[Release, ...] = (
     Release(name="mini", root="mini", stem="mini"),

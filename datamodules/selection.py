@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from datamodules.catalogue import Performance
 from datamodules.errors import OptionError
-from datamodules.options import at_least, positive
+from datamodules.options import at_least, one_of, positive
 from datamodules.releases import SPLITS
 
 
@@ -21,21 +21,25 @@ class Selection:
         max_performances: Total number of performances, shared in proportion to their numbers.
         years: Years to keep.
         composers: Composers to keep, spelt as in the release.
+        splits: Splits to keep: "train", "validation", "test".
 
     Raises:
-        OptionError: If a limit is not above 0.
+        OptionError: If a limit is not above 0, or there is no such split.
     """
 
     max_hours: float | None = None
     max_performances: int | None = None
     years: tuple[int, ...] | None = None
     composers: tuple[str, ...] | None = None
+    splits: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.max_hours is not None:
             positive("max_hours", self.max_hours, 1e6, "hours")
         if self.max_performances is not None:
             at_least("max_performances", self.max_performances, 1, "performances")
+        for split in self.splits or ():
+            one_of("splits", split, SPLITS)
 
     def apply(self, performances: Sequence[Performance]) -> tuple[Performance, ...]:
         """Choose performances; the order stays that of the release.
@@ -50,7 +54,7 @@ class Selection:
         chosen = [p for p in performances if self._matches(p)]
         if not chosen:
             raise OptionError(
-                f"years={self.years}, composers={self.composers} match no performance",
+                f"years={self.years}, composers={self.composers}, splits={self.splits} match no performance",
                 f"the release has {_describe_choices(performances)}",
             )
         kept = {
@@ -60,7 +64,8 @@ class Selection:
 
     def _matches(self, performance: Performance) -> bool:
         in_years = self.years is None or performance.year in self.years
-        return in_years and (self.composers is None or performance.composer in self.composers)
+        in_splits = self.splits is None or performance.split in self.splits
+        return in_years and in_splits and (self.composers is None or performance.composer in self.composers)
 
     def _limit(self, members: list[Performance], chosen: list[Performance]) -> list[Performance]:
         """The share of one split."""

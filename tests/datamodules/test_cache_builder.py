@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from datamodules import cache_builder
+from datamodules import cache_builder, progress
 from datamodules.archive import open_archive
-from datamodules.cache import CacheSpec, hash_catalogue, read_manifest, write_atomically
+from datamodules.cache import CacheSpec, hash_catalogue, read_manifest
 from datamodules.cache_builder import CacheBuilder
 from datamodules.catalogue import Performance, read_catalogue
 from datamodules.errors import AudioError, CacheError
+from datamodules.files import write_atomically
 from datamodules.releases import find_release
 
 V3 = find_release("v3.0.0")
@@ -30,7 +31,7 @@ V3 = find_release("v3.0.0")
 SLOW_BUILD = """
 import sys, time
 from pathlib import Path
-from datamodules import cache_builder
+from datamodules import cache_builder, progress
 from datamodules.archive import open_archive
 from datamodules.cache import CacheSpec
 from datamodules.catalogue import read_catalogue
@@ -234,7 +235,7 @@ def test_too_little_disk_space_is_noticed_before_starting(
     tiny_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, converted: list[str]
 ) -> None:
     usage = namedtuple("usage", "total used free")(10**6, 9 * 10**5, 10**5)
-    monkeypatch.setattr(cache_builder.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(progress.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(CacheError, match=r"needs 0\.00 GB, but the disk has 0\.00 GB free\n.*max_hours"):
         build(tiny_release, tmp_path / "cache")
     assert converted == []

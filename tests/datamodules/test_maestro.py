@@ -234,12 +234,6 @@ def test_a_split_without_performances(ready: Callable[..., MaestroDataModule]) -
         module.val_dataloader()
 
 
-def test_a_release_without_source(tmp_path: Path) -> None:
-    module = MaestroDataModule(release="v3.0.0", cache_dir=tmp_path)
-    with pytest.raises(ReleaseError, match=r"needs its files, but source=None\n.*unpack .*release='mini'"):
-        module.prepare_data()
-
-
 def test_a_cache_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "releases").touch()
     with pytest.raises(CacheError, match=r"cannot write in .*releases: File exists\n.*`cache_dir`"):
@@ -343,6 +337,10 @@ def test_command_line_types() -> None:
     )
     module = parser.instantiate(config).data
     assert isinstance(module, MaestroDataModule)
-    assert (module.workers, module.augmentation.gain_db, module.selection.years) == (2, (-6, 0), (2009, 2014))
+    assert (module.workers, module.augmentation.gain_db, module.preparation.years) == (
+        2,
+        (-6, 0),
+        [2009, 2014],
+    )
     parsed = parser.parse_args(["--data=datamodules.MaestroDataModule", "--data.workers=auto"])
     assert parser.instantiate(parsed).data.workers == 0
