@@ -18,7 +18,7 @@ from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.terms import Term, weighted_sum
 from lightning_modules.manual_optimization import leave_out_of_global_step, step_schedulers
-from lightning_modules.networks.discriminator import FeatureMaps, Trunk, first_half
+from lightning_modules.networks.discriminator import FeatureMaps, Trunk
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
@@ -31,7 +31,8 @@ class WaveGAN(GenerativeModule):
     """Generative adversarial network of raw audio (Donahue, McAuley, Puckette 2019), and vocoders.
 
     A trunk W looks at waveforms; on it sit D, which scores them as real or generated, and F, which converts
-    them to the features of the original signal. D and F are trained together, F on real clips; both reach W.
+    them to the features of the original signal. D and F are trained together, and both reach W. F learns on
+    real and on generated clips, each with its own features: G cannot please it by sounds it has never met.
 
     - Unconditional, with a `LatentGenerator`: G(z), z uniform in (-1, 1). The feature mapping compares the
       statistics of F's features of generated and of real clips.
@@ -172,16 +173,18 @@ class WaveGAN(GenerativeModule):
         """One update of W, D and F on real clips (B, C, T) and as many generated ones."""
         self.toggle_optimizer(optimizer)
         with torch.no_grad():
-            features = self.feature_encoder(clips) if self.feature_encoder is not None else None  # (B, F, N)
-            generated = self._generate(len(clips), features)
-        maps = self.trunk(torch.cat([clips, generated]))  # one pass for both
+            generated = self._generate(clips)[0]
+        both = torch.cat([clips, generated])  # one pass for both
+        maps = self.trunk(both)
         real, fake = zip(*(score.chunk(2) for score in self.score_head(maps)), strict=True)
         adversarial = [self.adversarial_loss.critic(*scores) for scores in zip(real, fake, strict=True)]
         terms = {"critic_adversarial": Term(1.0, torch.stack(adversarial).sum())}
-        converted = self._convert(first_half(maps))  # (B, F, N)
-        if converted is not None and features is not None:
+        converted = self._convert(maps)  # (2 B, F, N)
+        if converted is not None and self.feature_encoder is not None:
+            with torch.no_grad():
+                features = self.feature_encoder(both)
             terms["converter"] = Term(self.converter_weight, (converted - features).abs().mean())
-            converted = converted.detach()
+            converted = converted[: len(clips)].detach()
         if self.gradient_penalty is not None:
             mix = (draw_uniform(self, len(clips), 1) + 1.0) / 2.0
             penalty = self.gradient_penalty(self._score, clips, generated, mix)
@@ -194,9 +197,7 @@ class WaveGAN(GenerativeModule):
     def _train_generator(self, clips: Tensor, verdict: Verdict, optimizer: LightningOptimizer) -> None:
         """One update of G; `clips` (B, C, T) are what a conditional G resynthesises."""
         self.toggle_optimizer(optimizer)
-        conditional = self.feature_encoder if self.is_conditional else None
-        features = conditional(clips) if conditional is not None else None  # (B, F, N)
-        generated = self._generate(len(clips), features)
+        generated, features = self._generate(clips)
         maps = self.trunk(generated)
         scores = self.score_head(maps)
         adversarial = [self.adversarial_loss.generator(score) for score in scores]
@@ -226,11 +227,13 @@ class WaveGAN(GenerativeModule):
         self.log(f"train/{name}", loss.detach(), prog_bar=True)
         self.log_dict({f"train/{key}": figure for key, figure in figures.items()})
 
-    def _generate(self, num_clips: int, features: Tensor | None) -> Tensor:
-        """Clips (B, C, T) for a training step: from a fresh latent, or from features (B, F, N)."""
+    def _generate(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As many clips as `clips` (B, C, T), and the features (B, F, N) they come from, if conditional."""
         if isinstance(self.generator, LatentGenerator):
-            return self.generator(draw_uniform(self, num_clips, self.generator.latent_size))
-        return self.generator(features)
+            return self.generator(draw_uniform(self, len(clips), self.generator.latent_size)), None
+        assert self.feature_encoder is not None  # check_parts
+        features = self.feature_encoder(clips)
+        return self.generator(features), features
 
     def _score(self, waveform: Tensor) -> Tensor:
         """D: (B, C, T) -> (B,)."""

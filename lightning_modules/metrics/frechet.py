@@ -46,8 +46,9 @@ def mean_pairwise_distance(points: Tensor) -> Tensor:
 class FrechetLogMel(Metric):
     """Fréchet distance, in dB², between the log-mel frames of generated and of real clips.
 
-    Mean and covariance are accumulated in float64, so batch splits do not matter. A frame is 80 numbers, so a
-    few seconds of audio suffice; embeddings of a network that knows music would tell more.
+    Mean and covariance are accumulated in float64: batch splits do not matter. A frame is 80 numbers, so a
+    few seconds of audio suffice; embeddings of a network that knows music would tell more. Without a floor
+    the silent treble of a clean recording, which nobody hears, would outweigh all that sounds.
 
     Args:
         sample_rate: Rate of the audio in Hz.
@@ -69,7 +70,7 @@ class FrechetLogMel(Metric):
         fft_samples: int = 1024,
         hop_samples: int = 256,
         num_mels: int = 80,
-        floor_db: float = -100.0,
+        floor_db: float = -80.0,
     ) -> None:
         super().__init__()
         self.mel = MelSpectrogram(sample_rate, fft_samples, hop_samples, num_mels)

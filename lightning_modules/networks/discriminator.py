@@ -18,11 +18,6 @@ FeatureMaps = list[list[Tensor]]
 N is B or a multiple of it (periods fold into it), clips first: map n belongs to clip n // (N / B)."""
 
 
-def first_half(maps: FeatureMaps) -> FeatureMaps:
-    """The maps of the first half of the clips."""
-    return [[layer.chunk(2)[0] for layer in critic] for critic in maps]
-
-
 class Trunk(nn.Module, ABC):
     """One critic or several, less their score layers.
 

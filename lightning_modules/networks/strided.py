@@ -118,19 +118,28 @@ def _convolve(fine: Tensor, weight: Tensor, bias: Tensor | None, stride: int) ->
 def _convolve_transposed(coarse: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     layout = _layout(len(coarse), coarse.shape[1], weight.shape, stride)
     frames = layout.spread_coarse(coarse)
+    if layout.is_narrow:
+        return layout.clips_in(_overlap_add(frames, weight, bias, layout))
     if bias is None:
         rows = coarse.new_zeros(layout.all_rows, layout.width)
     else:
         rows = bias.repeat(stride).expand(layout.all_rows, -1).contiguous()
-    windows = frames @ weight.flatten(0, 1).T if layout.is_narrow else None
     for shift, taps in layout.groups():
-        width = (taps.stop - taps.start) * layout.channels
-        shifted = rows[shift : shift + layout.rows, :width]
-        if windows is not None:
-            shifted += windows[:, taps.start * layout.channels : taps.stop * layout.channels]
-        else:
-            shifted.addmm_(frames, weight[taps].flatten(0, 1).T)
+        matrix = weight[taps].flatten(0, 1)  # (stride * C, H)
+        rows[shift : shift + layout.rows, : len(matrix)].addmm_(frames, matrix.T)
     return layout.clips_in(rows)
+
+
+def _overlap_add(frames: Tensor, weight: Tensor, bias: Tensor | None, layout: _Layout) -> Tensor:
+    """Rows from one product and additions of long vectors: all taps first, time last, until the end."""
+    windows = weight.flatten(0, 1) @ frames.T  # (K * C, rows)
+    columns = frames.new_zeros(layout.width, layout.all_rows)
+    for shift, taps in layout.groups():
+        part = windows[taps.start * layout.channels : taps.stop * layout.channels]
+        columns[: len(part), shift : shift + layout.rows] += part
+    if bias is not None:
+        columns += bias.repeat(layout.stride)[:, None]
+    return columns.T.contiguous()
 
 
 def _correlate(fine: Tensor, coarse: Tensor, kernel: int, stride: int) -> Tensor:

@@ -7,7 +7,6 @@ from lightning_modules.networks.discriminator import (
     MelGANTrunk,
     PeriodTrunk,
     WaveGANTrunk,
-    first_half,
 )
 from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
 
@@ -135,7 +134,6 @@ def test_scores_of_each_critic():
     maps = trunk(torch.randn(2, 1, 2048))
     scores = ConvolutionalScoreHead(trunk.hidden_sizes)(maps)
     assert [len(score) for score in scores] == [2, 2, 2, 4, 6, 10, 14, 22]
-    assert [len(critic[0]) for critic in first_half(maps)] == [1, 1, 1, 2, 3, 5, 7, 11]
 
 
 def test_converter_gives_every_feature_frame_that_a_trunk_frame_spans():
