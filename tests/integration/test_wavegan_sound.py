@@ -1,0 +1,73 @@
+"""What the default WaveGAN experiment sounds like, beside an untrained generator and the real clips.
+
+Trains `experiments/wavegan.yaml` as a user would, or takes the checkpoint of MAESTRO_WAVEGAN_CHECKPOINT:
+
+    pytest -m slow tests/integration/test_wavegan_sound.py -s
+"""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from datamodules import MaestroDataModule
+from lightning_modules.checkpoint import instantiate, load_module, read_checkpoint
+from lightning_modules.cli import main
+from lightning_modules.framing import cut_into_clips
+from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The best checkpoint of the experiment."""
+    if given := os.environ.get("MAESTRO_WAVEGAN_CHECKPOINT"):
+        return Path(given)
+    runs, start = tmp_path_factory.mktemp("runs"), time.monotonic()
+    main(["fit", "--config", str(ROOT / "experiments/wavegan.yaml"), "--runs_dir", str(runs)])
+    print(f"\ntrained in {time.monotonic() - start:.0f} s")
+    return next(runs.glob("wavegan/*/checkpoints/best.ckpt"))
+
+
+@pytest.fixture(scope="module")
+def real_clips() -> torch.Tensor:
+    """The validation and test splits in clips of one second, (B, C, T)."""
+    data = MaestroDataModule()
+    data.prepare_data()
+    data.setup(None)
+    batches = [*data.val_dataloader(), *data.test_dataloader()]
+    waveforms = [data.on_after_batch_transfer(batch, 0).waveform for batch in batches]
+    return torch.cat([cut_into_clips(waveform, 16_384) for waveform in waveforms])
+
+
+@torch.no_grad()
+def scores(model: torch.nn.Module, real: torch.Tensor) -> dict[str, float]:
+    """Of as many samples as there are real clips."""
+    torch.manual_seed(0)
+    samples = model.sample(len(real))
+    metrics = {
+        "Fréchet distance (dB²)": FrechetLogMel(16_000),
+        "Fréchet distance, floor -100 dB": FrechetLogMel(16_000, floor_db=-100.0),
+        "diversity": Diversity(16_000),
+    }
+    return {name: metric(samples, real).item() for name, metric in metrics.items()}
+
+
+def test_samples_are_past_noise_and_differ(checkpoint, real_clips, capsys):
+    torch.manual_seed(1)
+    untrained = instantiate(read_checkpoint(checkpoint)["generative_module"]["module"]).eval()
+    table = {
+        "untrained": scores(untrained, real_clips),
+        "trained": scores(load_module(checkpoint), real_clips),
+    }
+    with capsys.disabled():
+        print()
+        for name, row in table.items():
+            print(f"{name:10}", "  ".join(f"{metric} {value:.2f}" for metric, value in row.items()))
+    distance = "Fréchet distance (dB²)"
+    assert table["trained"][distance] <= 0.5 * table["untrained"][distance]
+    assert table["trained"]["diversity"] >= 0.3
