@@ -31,7 +31,6 @@ from datamodules.files import translated_write_errors, write_atomically
 from datamodules.folder_lock import single_writer
 from datamodules.http_file import TransferPolicy
 from datamodules.options import at_least, one_of
-from datamodules.progress import Plan
 from datamodules.releases import find_release
 from datamodules.selection import Selection
 
@@ -156,18 +155,6 @@ class Preparation:
             if builder.keep is not None:
                 self._keep_table(archive, builder.keep)
         builder.build(chosen)
-
-    def plan(self) -> Plan:
-        """What `prepare` would take, of a release that is not embedded.
-
-        Raises:
-            ReleaseError: As `prepare`.
-        """
-        archive, chosen, spec = self._open_release()
-        builder = self._builder(archive, spec)
-        with translated_write_errors(builder.folder):
-            builder.folder.mkdir(parents=True, exist_ok=True)
-            return builder.plan(builder.outdated(chosen))
 
     def open(self) -> tuple[PcmCache, tuple[Performance, ...]]:
         """The prepared cache and its performances, in the same order.

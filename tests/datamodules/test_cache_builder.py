@@ -338,3 +338,15 @@ def test_the_folder_depends_on_what_decides_the_content(tiny_release: Path, tmp_
         CacheSpec("v3.0.0", 16_000, 1, hash_catalogue(performances[1:])),
     ]
     assert len({spec.folder(tmp_path) for spec in specs}) == 4
+
+
+def test_a_recording_that_goes_bad_after_caching(tiny_release: Path, tmp_path: Path) -> None:
+    """Tolerated, it is not said to be skipped: what was cached before is used, and stays."""
+    before = build(tiny_release, tmp_path / "cache")
+    os.truncate(tiny_release / "2009/a.wav", 1000)
+    with pytest.warns(UserWarning) as caught:
+        after = build(tiny_release, tmp_path / "cache", max_bad_performances=1)
+    (warning,) = [str(w.message) for w in caught]
+    assert warning.startswith("1 recording(s) cannot be read any more; their earlier version in the cache is")
+    assert "a.wav: truncated" in warning and "skipped" not in warning
+    assert after == before

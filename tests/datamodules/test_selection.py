@@ -44,3 +44,13 @@ def test_years_and_composers() -> None:
         OptionError, match=r"years=\(1999,\).*match no performance\n.*years 2004, 2005 and.*composer 0"
     ):
         Selection(years=(1999,)).apply(many_performances())
+
+
+def test_splits() -> None:
+    chosen = Selection(max_performances=5, splits=("test",)).apply(many_performances())
+    assert [p.split for p in chosen] == ["test"] * 5
+    with pytest.raises(OptionError, match=r"splits='dev' is not supported\n.*train, validation, test"):
+        Selection(splits=("dev",))
+    train = [p for p in many_performances() if p.split == "train"]
+    with pytest.raises(OptionError, match=r"splits=\('test',\) match no performance"):
+        Selection(splits=("test",)).apply(train)
