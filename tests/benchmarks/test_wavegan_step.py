@@ -224,8 +224,8 @@ def test_update(benchmark: Any, model_size: int, updates: int) -> None:
     fastest = limit / speed
     benchmark.extra_info.update(best)
     print(
-        f"\nd = {model_size}, {torch.get_num_threads()} threads: Trainer {best['lightning']:.2f} s, bare loop "
-        f"{best['bare']:.2f} s (overhead {ratio - 1:+.1%}), torch's own layers {best['port']:.2f} s "
-        f"({gain:.2f}x)\narithmetic limit {limit / 1000:.2f} TFLOP, {fastest:.2f} s at the {speed:.0f} "
-        f"GFLOP/s of a matrix product: reached to {fastest / best['lightning']:.0%}"
+        f"\nd = {model_size}, {torch.get_num_threads()} threads: Trainer {best['lightning']:.2f} s, bare "
+        f"loop {best['bare']:.2f} s (overhead {ratio - 1:+.1%}), torch's own layers {best['port']:.2f} s "
+        f"({gain:.2f}x)\narithmetic limit {limit / 1000:.2f} TFLOP, {fastest:.2f} s at the "
+        f"{speed:.0f} GFLOP/s of a matrix product: reached {fastest / best['lightning']:.0%}"
     )
