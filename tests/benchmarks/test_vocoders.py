@@ -120,7 +120,8 @@ def test_vocoders(monkeypatch, tmp_path, capsys):
     with capsys.disabled():
         print(
             f"\n{torch.get_num_threads()} threads; parameters in millions; multi-scale spectral distance and "
-            f"log-mel distance in dB\n{'':9} {'G':>6} {'D':>6} {'s/step':>8} {'speed':>8} | after "
-            f"{STEPS} steps | after {SECONDS:.0f} s of training\n{'':41} spectral  log-mel    spectral  log-mel  steps"
+            f"log-mel distance in dB\n{'':9} {'G':>6} {'D':>6} {'s/step':>8} {'speed':>8} | "
+            f"after {STEPS} steps | after {SECONDS:.0f} s of training\n"
+            f"{'':41} spectral  log-mel    spectral  log-mel  steps"
         )
         print("\n".join(rows))
