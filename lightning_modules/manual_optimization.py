@@ -3,10 +3,12 @@
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from torch.optim import Optimizer
 
 
-def leave_out_of_global_step(optimizer: LightningOptimizer) -> None:
+def uncount(optimizer: LightningOptimizer) -> None:
     """Do not count this optimiser's steps in `global_step` and `max_steps`, for the present batch.
 
     Lightning counts every step of every optimiser, through two hooks that it sets on each optimiser at the
@@ -23,3 +25,10 @@ def step_schedulers(module: pl.LightningModule) -> None:
     if schedulers is not None:
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             scheduler.step()
+
+
+def with_scheduler(optimizer: Optimizer, make_scheduler: LRSchedulerCallable | None) -> dict[str, Any]:
+    """An entry of what `configure_optimizers` returns."""
+    if make_scheduler is None:
+        return {"optimizer": optimizer}
+    return {"optimizer": optimizer, "lr_scheduler": make_scheduler(optimizer)}

@@ -17,7 +17,7 @@ from lightning_modules.losses.feature_mapping import FeatureMapping, feature_mat
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.terms import Term, weighted_sum
-from lightning_modules.manual_optimization import leave_out_of_global_step, step_schedulers
+from lightning_modules.manual_optimization import step_schedulers, uncount, with_scheduler
 from lightning_modules.networks.discriminator import FeatureMaps, Trunk
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
@@ -31,8 +31,8 @@ class WaveGAN(GenerativeModule):
     """Generative adversarial network of raw audio (Donahue, McAuley, Puckette 2019), and vocoders.
 
     A trunk W looks at waveforms; on it sit D, which scores them as real or generated, and F, which converts
-    them to the features of the original signal. D and F are trained together, and both reach W. F learns on
-    real and on generated clips, each with its own features: G cannot please it by sounds it has never met.
+    them to the features of the original signal. Both reach W. F learns on real and on generated clips, each
+    with its own features, so that G cannot please it by sounds that it has never met.
 
     - Unconditional, with a `LatentGenerator`: G(z), z uniform in (-1, 1). The feature mapping compares the
       statistics of F's features of generated and of real clips.
@@ -57,6 +57,7 @@ class WaveGAN(GenerativeModule):
         feature_head: F, or None.
         feature_mapping: What G is asked of F's features; None if there is no F.
         feature_weight: Weight of the feature mapping in G's loss.
+        encoder_weight: Weight of the same distance between exact features, which F only approximates.
         converter_weight: Weight of F's own error (mean absolute difference) in the critic's loss.
         gradient_penalty: Penalty on D's slope, or None.
         gradient_penalty_weight: Its weight λ.
@@ -66,7 +67,7 @@ class WaveGAN(GenerativeModule):
         ema_decay: Decay of the moving average of G that makes audio outside training; None for G as it is.
         gradient_clip_norm: Largest Euclidean norm of either optimiser's gradient; None for no clipping.
         generator_lr_scheduler: Makes a scheduler of G's optimiser, or None.
-        critic_lr_scheduler: The same for the critic's.
+        critic_lr_scheduler: Of the critic's.
         channels: Audio channels C.
 
     Raises:
@@ -88,6 +89,7 @@ class WaveGAN(GenerativeModule):
         feature_head: FeatureHead | None = None,
         feature_mapping: FeatureMapping | None = None,
         feature_weight: float = 1.0,
+        encoder_weight: float = 0.0,
         converter_weight: float = 1.0,
         gradient_penalty: GradientPenalty | None = None,
         gradient_penalty_weight: float = 10.0,
@@ -113,6 +115,7 @@ class WaveGAN(GenerativeModule):
         self.feature_head = feature_head
         self.feature_mapping = feature_mapping
         self.feature_weight = feature_weight
+        self.encoder_weight = encoder_weight
         self.converter_weight = converter_weight
         self.gradient_penalty = gradient_penalty
         self.gradient_penalty_weight = gradient_penalty_weight
@@ -140,17 +143,12 @@ class WaveGAN(GenerativeModule):
         """G's optimiser, then the critic's; schedulers are stepped once per generator update."""
         critic_parts = (self.trunk, self.score_head, self.feature_head)
         critic = nn.ModuleList(part for part in critic_parts if part is not None)
-        configured = []
-        for network, make_optimizer, make_scheduler in (
-            (self._synthesis(), self.generator_optimizer, self.generator_lr_scheduler),
-            (critic, self.critic_optimizer, self.critic_lr_scheduler),
-        ):
-            optimizer = make_optimizer(network.parameters())
-            entry: dict[str, Any] = {"optimizer": optimizer}
-            if make_scheduler is not None:
-                entry["lr_scheduler"] = make_scheduler(optimizer)
-            configured.append(entry)
-        return configured
+        generator_optimizer = self.generator_optimizer(self._synthesis().parameters())
+        critic_optimizer = self.critic_optimizer(critic.parameters())
+        return [
+            with_scheduler(generator_optimizer, self.generator_lr_scheduler),
+            with_scheduler(critic_optimizer, self.critic_lr_scheduler),
+        ]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip, now that gradients are unscaled; Lightning's own clipping is for automatic optimisation."""
@@ -160,7 +158,7 @@ class WaveGAN(GenerativeModule):
     def training_step(self, batch: WaveformBatch, batch_idx: int) -> None:
         """Critic updates as the schedule wants, each on its part of the batch, then one generator update."""
         generator_optimizer, critic_optimizer = cast(list[LightningOptimizer], self.optimizers())
-        leave_out_of_global_step(critic_optimizer)
+        uncount(critic_optimizer)
         verdict = None
         for clips in split_evenly(batch.waveform, self.update_schedule.max_critic_steps):
             if not self.update_schedule.critic_is_next():
@@ -203,9 +201,11 @@ class WaveGAN(GenerativeModule):
         adversarial = [self.adversarial_loss.generator(score) for score in scores]
         terms = {"generator_adversarial": Term(1.0, torch.stack(adversarial).sum())}
         converted, wanted = self._convert(maps), verdict.converted if features is None else features.detach()
-        if self.feature_mapping is not None and converted is not None and wanted is not None:
-            distance = self.feature_mapping(gather(self, converted), gather(self, wanted))
-            terms["feature_mapping"] = Term(self.feature_weight, distance)
+        if converted is not None and wanted is not None:
+            terms["feature_mapping"] = Term(self.feature_weight, self._map(converted, wanted))
+        if self.encoder_weight and self.feature_encoder is not None:
+            exact = self.feature_encoder(torch.cat([generated, clips])).chunk(2)
+            terms["encoder_mapping"] = Term(self.encoder_weight, self._map(exact[0], exact[1].detach()))
         if self.feature_matching_weight:
             with torch.no_grad():
                 real_maps = self.trunk(clips)
@@ -235,6 +235,11 @@ class WaveGAN(GenerativeModule):
         features = self.feature_encoder(clips)
         return self.generator(features), features
 
+    def _map(self, generated: Tensor, real: Tensor) -> Tensor:
+        """The feature mapping between features (B, F, N), over all devices: a scalar."""
+        assert self.feature_mapping is not None  # check_parts
+        return self.feature_mapping(gather(self, generated), gather(self, real))
+
     def _score(self, waveform: Tensor) -> Tensor:
         """D: (B, C, T) -> (B,)."""
         return score_per_clip(self.score_head(self.trunk(waveform)), len(waveform))
@@ -253,19 +258,18 @@ class WaveGAN(GenerativeModule):
         """Log how well the critic tells real from generated; the mean over devices, if the schedule asks."""
         accuracy = ranking_accuracy(verdict.scores, generated_scores)
         self.log("train/critic_accuracy", accuracy)
-        if not self.update_schedule.needs_accuracy:
-            return 0.5  # not looked at, and a GPU need not be waited for
-        return float(self.trainer.strategy.reduce(accuracy, reduce_op="mean"))
+        wanted = self.update_schedule.needs_accuracy  # if not, a GPU need not be waited for
+        return float(self.trainer.strategy.reduce(accuracy, reduce_op="mean")) if wanted else 0.5
 
     def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
         """Log what the critic makes of unseen clips; if it accepts training clips alone, it overfits."""
-        self._evaluation_step("val", batch)
+        self._judge_unseen("val", batch)
 
     def test_step(self, batch: WaveformBatch, batch_idx: int) -> None:
         """The same for the test split."""
-        self._evaluation_step("test", batch)
+        self._judge_unseen("test", batch)
 
-    def _evaluation_step(self, stage: str, batch: WaveformBatch) -> None:
+    def _judge_unseen(self, stage: str, batch: WaveformBatch) -> None:
         real = cut_into_clips(batch.waveform, self.clip_samples)
         generated = self.reconstruct(real) if self.is_conditional else self.sample(len(real))
         scores, generated_scores = self._score(real), self._score(generated)
@@ -283,9 +287,7 @@ class WaveGAN(GenerativeModule):
         return self.sample(len(batch.waveform), batch.waveform.shape[-1])
 
     def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Generate from random latents; see `GenerativeModule.sample`.
-
-        G makes clips of one length: longer audio is several clips end to end, shorter audio the start of one.
+        """Generate from random latents; longer audio is several clips end to end, shorter the start of one.
 
         Raises:
             OptionError: If the model is conditional.
@@ -302,11 +304,7 @@ class WaveGAN(GenerativeModule):
         return clips.transpose(1, 2).flatten(2)[..., :num_samples]
 
     def reconstruct(self, waveform: Tensor) -> Tensor:
-        """Features, then G; see `GenerativeModule.reconstruct`.
-
-        Raises:
-            NotImplementedError: If the model is unconditional.
-        """
+        """Features, then G; see `GenerativeModule.reconstruct`, which an unconditional model does not do."""
         if not isinstance(self.generator, FeatureGenerator):
             return super().reconstruct(waveform)
         padded = padded_to_frames(waveform, self.generator.hop_samples)

@@ -77,6 +77,11 @@ def check_presence(model: "WaveGAN") -> None:
             "give one, for instance LogMelFeatures",
         ),
         (
+            bool(model.encoder_weight) and mapping is None,
+            f"encoder_weight={model.encoder_weight} but no feature_mapping to weight",
+            "give feature_head and feature_mapping, or leave it out",
+        ),
+        (
             not conditional and mapping is not None and mapping.paired,
             f"a LatentGenerator, but {type(mapping).__name__} compares pairs and {no_counterpart}",
             "use FeatureStatistics, or a FeatureGenerator",

@@ -49,7 +49,7 @@ def main(devices, path, precision):
         16000, 1024, WaveGANGenerator(1024, 2, 8), trunk, DenseScoreHead(8), WassersteinLoss(),
         AdaptiveUpdates(0.9, 0.6, 2, 2), adam, adam, LogMelFeatures(16000, 64, 256, 8),
         LinearFeatureHead(8, 8, 1), FeatureStatistics(), gradient_penalty=GradientPenalty(),
-        gradient_clip_norm=100.0,
+        encoder_weight=2.0, gradient_clip_norm=100.0,
     )
     draws = Draws()
     trainer = Trainer(

@@ -196,12 +196,12 @@ def test_the_generator_gets_gradient_through_the_score_and_through_the_converter
 
 
 def test_logged_terms_add_up():
-    model = make(gradient_penalty_weight=7.0, converter_weight=3.0, feature_weight=0.5)
+    model = make(gradient_penalty_weight=7.0, converter_weight=3.0, feature_weight=0.5, encoder_weight=2.0)
     _, watch = fit(model, steps=1)
     logged = watch.logged[-1]
     critic = ("critic_adversarial", "converter", "gradient_penalty")
-    generator = ("generator_adversarial", "feature_mapping")
-    for name, weight in zip((*critic, *generator), (1, 3, 7, 1, 0.5), strict=True):
+    generator = ("generator_adversarial", "feature_mapping", "encoder_mapping")
+    for name, weight in zip((*critic, *generator), (1, 3, 7, 1, 0.5, 2), strict=True):
         assert logged[f"train/weighted/{name}"] == pytest.approx(weight * logged[f"train/{name}"], rel=1e-5)
     for loss, names in (("critic_loss", critic), ("generator_loss", generator)):
         total = sum(logged[f"train/weighted/{name}"] for name in names)
@@ -379,6 +379,10 @@ def test_other_losses_need_no_gradient_penalty(loss):
             "frames_per_step \\* feature_encoder.hop_samples is 256 but trunk.hop_samples is 64",
         ),
         ({"feature_encoder": None}, "a feature_head .F. but no feature_encoder"),
+        (
+            {"feature_head": None, "feature_mapping": None, "encoder_weight": 1.0},
+            "encoder_weight=1.0 but no feature_mapping",
+        ),
         ({"feature_mapping": None}, "one of feature_head .F. and feature_mapping without the other"),
         (
             {"feature_mapping": PairedFeatureDistance()},
