@@ -1,4 +1,4 @@
-"""The official server, for those who have internet: `pytest -m network`. About 25 MB."""
+"""The official server, for those who have internet: `pytest -m network`. It moves about 100 MB."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_table_and_directory_agree(name: str) -> None:
         assert sum(p.duration for p in catalogue) / 3600 == pytest.approx(release.hours, abs=0.1)
 
 
-def test_the_shortest_recording(tmp_path: Path) -> None:
+def test_a_single_recording(tmp_path: Path) -> None:
     release = find_release("v3.0.0")
     assert release.url is not None
     shortest = min(
