@@ -75,8 +75,8 @@ class GenerativeModule(pl.LightningModule, ABC):
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.
 
         Raises:
-            CheckpointError: If this module, or a role object in it, does not keep its constructor arguments as
-                attributes of the same names.
+            CheckpointError: If this module, or a role object in it, does not keep its constructor arguments
+                as attributes of the same names.
         """
         from lightning_modules.checkpoint import KEY, describe_module  # which needs this module
 

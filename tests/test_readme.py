@@ -26,8 +26,15 @@ def finished_run(tiny_run_data, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The default experiment, two steps long, on a tiny release."""
     folder = tmp_path_factory.mktemp("readme")
     main(
-        ["fit", f"--config={ROOT}/experiments/vae.yaml", f"--runs_dir={folder}/runs", "--run_id=one"]
-        + ["--model.latent_size=4", *tiny_run_data, *SHORT]
+        [
+            "fit",
+            f"--config={ROOT}/experiments/vae.yaml",
+            f"--runs_dir={folder}/runs",
+            "--run_id=one",
+            "--model.latent_size=4",
+            *tiny_run_data,
+            *SHORT,
+        ]
     )
     return folder / "runs/vae/one"
 

@@ -21,8 +21,8 @@ class Evaluation(pl.Callback):
     """Compares what a model makes with held-out clips, at validation and test.
 
     Of a model that reconstructs, logs `<stage>/log_mel_distance` (dB),
-    `<stage>/multi_scale_spectral_distance` and `<stage>/si_sdr` (dB): means over all clips of the split. Of one
-    that does not, samples as many clips of the training length as the split has, from the same noise each
+    `<stage>/multi_scale_spectral_distance` and `<stage>/si_sdr` (dB): means over all clips of the split. Of
+    one that does not, samples as many clips of the training length as the split has, from the same noise each
     time, and logs `<stage>/frechet_log_mel` (dB²) and `<stage>/diversity` (1 is that of the split).
 
     Args:

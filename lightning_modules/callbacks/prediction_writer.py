@@ -14,10 +14,10 @@ COLUMNS = ("file", "performance", "start_sample", "start_seconds", "num_samples"
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes each predicted clip as a WAV, and a manifest that says which performance and second it comes from.
+    """Writes each predicted clip as a WAV, and a manifest of the performances and seconds they come from.
 
-    Files go to `clips/performance_0003_start_00256000.wav` (performance row, first sample) in the folder of the
-    verb, beside `manifest.csv`. Under several devices each process writes its own clips and manifest.
+    Files go to `clips/performance_0003_start_00256000.wav` (performance row, first sample) in the folder of
+    the verb, beside `manifest.csv`. Under several devices each process writes its own clips and manifest.
     """
 
     def __init__(self) -> None:

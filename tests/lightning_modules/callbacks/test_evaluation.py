@@ -20,7 +20,11 @@ def evaluate(clip_samples: int = 1600, **options) -> tuple[dict[str, float], Eva
     module = Sampler(8000, clip_samples)
     evaluation = Evaluation(**options)
     trainer = Trainer(
-        accelerator="cpu", logger=False, callbacks=[evaluation], enable_progress_bar=False, num_sanity_val_steps=0
+        accelerator="cpu",
+        logger=False,
+        callbacks=[evaluation],
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
     )
     (logged,) = trainer.validate(module, ToyDataModule(num_clips=8), verbose=False)
     return logged, evaluation, module

@@ -10,8 +10,8 @@ from lightning_modules.networks.strided import (
     StridedTransposedConvolution,
 )
 
-# (clips, frames, channels on the fine side, on the coarse side, kernel, stride); rows of stride * C numbers are
-# unfolded below 64 and shifted from there on
+# (clips, frames, channels on the fine side, on the coarse side, kernel, stride); rows of stride * C numbers
+# are unfolded below 64 and shifted from there on
 SIZES = [
     (3, 5, 2, 3, 25, 4),
     (2, 16, 20, 7, 25, 4),
