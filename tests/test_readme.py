@@ -1,5 +1,6 @@
 """Every command and the Python example of the README work as they stand (on a shorter run)."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli import main, tool_verbs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -39,13 +40,27 @@ def finished_run(tiny_run_data, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "runs/vae/one"
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if RUN not in command])
+STARTING = [command for command in COMMANDS if RUN not in command]
+TOOLS = [command for command in STARTING if command.split()[1] in tool_verbs()]
+
+
+@pytest.mark.parametrize("command", [command for command in STARTING if command not in TOOLS])
 def test_commands_that_start_something_compose(command, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) as end:
         main([*shlex.split(command)[1:], *([] if "--help" in command else ["--print_config"])])
     assert end.value.code in (0, None)
     assert "model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [command for command in TOOLS if "--help" not in command])
+def test_options_of_tool_verbs_are_understood(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    verb = importlib.import_module(f"lightning_modules.commands.{command.split()[1]}")
+    understood = []
+    monkeypatch.setattr(verb, "run", understood.append)
+    main(shlex.split(command)[1:])
+    assert len(understood) == 1
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if RUN in command])
