@@ -28,6 +28,18 @@ def draw_uniform(module: pl.LightningModule, num_clips: int, size: int) -> Tenso
 
 
 def gather(module: pl.LightningModule, value: Tensor) -> Tensor:
-    """(B, ...) of this device -> (devices * B, ...) of all, differentiable."""
-    gathered = cast(Tensor, module.all_gather(value, sync_grads=value.requires_grad))
-    return gathered.flatten(0, 1) if gathered.ndim > value.ndim else gathered
+    """(B, ...) of this device -> (devices * B, ...) of all, differentiable.
+
+    The gradient flows into this device's part alone, which needs no communication; distributed training then
+    takes the mean over devices where the sum is due, so it is multiplied by their number. Lightning's own
+    `sync_grads` scrambles gradients that are not contiguous, with gloo.
+    """
+    world = module.trainer.world_size
+    if world == 1:
+        return value
+    parts = list(cast(Tensor, module.all_gather(value.detach())).unbind())
+    if value.requires_grad:
+        own = value.clone()
+        own.register_hook(lambda gradient: gradient * world)
+        parts[module.trainer.global_rank] = own
+    return torch.cat(parts)

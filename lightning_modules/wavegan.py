@@ -255,11 +255,14 @@ class WaveGAN(GenerativeModule):
         return Verdict(score_per_clip(self.score_head(maps), len(clips)), self._convert(maps))
 
     def _accuracy(self, verdict: Verdict, generated_scores: Tensor) -> float:
-        """Log how well the critic tells real from generated; the mean over devices, if the schedule asks."""
-        accuracy = ranking_accuracy(verdict.scores, generated_scores)
+        """Log how well the critic tells real from generated; over all devices, if the schedule asks."""
+        scores = verdict.scores, generated_scores.detach()
+        if not self.update_schedule.needs_accuracy:  # nor need a GPU be waited for
+            self.log("train/critic_accuracy", ranking_accuracy(*scores))
+            return 0.5
+        accuracy = ranking_accuracy(*(gather(self, each) for each in scores))
         self.log("train/critic_accuracy", accuracy)
-        wanted = self.update_schedule.needs_accuracy  # if not, a GPU need not be waited for
-        return float(self.trainer.strategy.reduce(accuracy, reduce_op="mean")) if wanted else 0.5
+        return float(accuracy)
 
     def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
         """Log what the critic makes of unseen clips; if it accepts training clips alone, it overfits."""

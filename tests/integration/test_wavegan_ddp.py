@@ -91,10 +91,6 @@ def train(folder: Path, devices: int, precision: str) -> dict:
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("32-true", 1e-4), pytest.param("bf16-mixed", 0.05, marks=pytest.mark.slow)]
 )
-@pytest.mark.xfail(
-    strict=True,
-    reason="two processes do not yet take the step of one: under SGD the second critic loss is 3% off",
-)
 def test_two_processes_match_one(tmp_path, precision, tolerance):
     one, two = (train(tmp_path, devices, precision) for devices in (1, 2))
     torch.testing.assert_close(two["losses"], one["losses"], rtol=tolerance, atol=tolerance)
