@@ -5,6 +5,7 @@ One folder per release, sample rate and channel count:
     <cache_dir>/pcm/v3.0.0-16000hz-1ch-1f2e3d4c/
         manifest.json        what is finished: length, CRC-32 and fingerprint of the source, by audio file
         2009/some.wav.pcm    raw little-endian int16, interleaved
+        2009/some.midi       a copy of the performance's MIDI file, where the release has one
 
 A performance counts as finished only once the manifest names it, and the manifest is replaced atomically:
 a process that is killed leaves at most `.partial` files, which the next one removes.

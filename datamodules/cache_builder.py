@@ -21,9 +21,10 @@ from datamodules.cache import (
     write_manifest,
 )
 from datamodules.catalogue import Performance
-from datamodules.errors import AudioError, CacheError, CorruptMemberError
-from datamodules.files import PARTIAL_SUFFIX, atomic_file, translated_write_errors, write_atomically
+from datamodules.errors import AudioError, CacheError, CorruptMemberError, ReleaseError
+from datamodules.files import PARTIAL_SUFFIX, atomic_file, translated_write_errors
 from datamodules.folder_lock import single_writer
+from datamodules.notes import store_midi
 from datamodules.progress import Plan, make_plan, progress_bar, say
 
 # The catalogue's duration ends with the last note; the recording goes on for a while.
@@ -212,11 +213,21 @@ class CacheBuilder:
                 source, file, self.spec.sample_rate, self.spec.channels, on_block=on_block
             )
             self._check_duration(performance, summary.samples)
-        if self.keep is not None and self.archive.fingerprint(performance.midi) is not None:
-            midi = self.keep / performance.midi
-            midi.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(midi, self.archive.read_bytes(performance.midi))
+        self._copy_midi(performance)
         return CacheEntry(summary.samples, summary.crc32, fingerprint, summary.source_rate, summary.clipped)
+
+    def _copy_midi(self, performance: Performance) -> None:
+        """The notes beside the samples, and beside the kept recording; a sound recording may do without."""
+        try:
+            if self.archive.fingerprint(performance.midi) is None:
+                return
+            content = self.archive.read_bytes(performance.midi)
+        except ReleaseError as error:
+            warnings.warn(f"{performance.midi}: {error.problem}; it is not copied", stacklevel=2)
+            return
+        for folder in (self.folder, self.keep):
+            if folder is not None:
+                store_midi(folder, performance.midi, content)
 
     def _absent(self, performance: Performance) -> AudioError:
         return AudioError(

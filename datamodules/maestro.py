@@ -14,6 +14,7 @@ from datamodules.catalogue import Performance
 from datamodules.clips import Augmentation, ClipDataset, EvaluationClips, TrainingClips
 from datamodules.errors import CacheError, OptionError
 from datamodules.http_file import TransferPolicy
+from datamodules.notes import MidiFiles, Notes
 from datamodules.options import at_least, whole_samples
 from datamodules.preparation import Preparation
 from datamodules.releases import SPLITS, Release, find_release
@@ -134,6 +135,8 @@ class MaestroDataModule(pl.LightningDataModule):
         self.seed = at_least("seed", seed, 0, "any unit")
         self.performances: tuple[Performance, ...] = ()
         self._cache: PcmCache | None = None
+        self._midi_files: MidiFiles | None = None
+        self._notes: dict[int, Notes | None] = {}
 
     def prepare_data(self) -> None:
         """Render the embedded release if it is the one in use, and bring the cache up to date.
@@ -198,6 +201,26 @@ class MaestroDataModule(pl.LightningDataModule):
         """
         rows = self._rows(split, self.eval_clip_samples, "eval_clip_seconds")
         return EvaluationClips(self.cache, rows, self.eval_clip_samples, self.eval_batch_size)
+
+    def notes(self, performance: int, start_sample: int, num_samples: int) -> Notes | None:
+        """The notes of a clip by the release's MIDI, or None if the performance has none.
+
+        Args:
+            performance: As in `Batch.performance`.
+            start_sample: As in `Batch.start_sample`.
+            num_samples: Length T of the clip in samples.
+
+        Returns:
+            Those whose keys are down within the clip, in seconds from its start; notes struck before it have
+            negative onsets. The sustain pedal does not lengthen them.
+        """
+        if performance not in self._notes:
+            if self._midi_files is None:
+                self._midi_files = self.preparation.midi_files()
+            self._notes[performance] = self._midi_files.notes(self.performances[performance].midi)
+        notes = self._notes[performance]
+        start, stop = start_sample / self.sample_rate, (start_sample + num_samples) / self.sample_rate
+        return None if notes is None else notes.between(start, stop)
 
     @property
     def cache(self) -> PcmCache:

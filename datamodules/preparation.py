@@ -30,6 +30,7 @@ from datamodules.errors import CacheError, ReleaseError
 from datamodules.files import translated_write_errors, write_atomically
 from datamodules.folder_lock import single_writer
 from datamodules.http_file import TransferPolicy
+from datamodules.notes import MidiFiles
 from datamodules.options import at_least, one_of
 from datamodules.releases import find_release
 from datamodules.selection import Selection
@@ -172,6 +173,11 @@ class Preparation:
             )
         in_cache = set(cache.audio)
         return cache, tuple(p for p in chosen if p.audio in in_cache)
+
+    def midi_files(self) -> MidiFiles:
+        """The MIDI files that belong to the cache's performances."""
+        archive, _, spec = self._open_release()
+        return MidiFiles(spec.folder(self.cache_root), archive)
 
     def status(self) -> Status:
         """How far the cache is; changes nothing.

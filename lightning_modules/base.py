@@ -1,9 +1,10 @@
 """The contract between generative models and everything around them."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -24,6 +25,40 @@ class WaveformBatch(Protocol):
     def start_sample(self) -> Tensor: ...  # noqa: D102
 
 
+class NoteList(Protocol):
+    """Notes of a clip; arrays of one length.
+
+    Attributes:
+        pitch: MIDI note numbers, int.
+        onset: Seconds from the clip's start, float; negative if struck before it.
+        offset: Where the key is released, in the same seconds; the sustain pedal is not applied.
+        velocity: 1 to 127, int.
+    """
+
+    @property
+    def pitch(self) -> NDArray[Any]: ...  # noqa: D102
+    @property
+    def onset(self) -> NDArray[Any]: ...  # noqa: D102
+    @property
+    def offset(self) -> NDArray[Any]: ...  # noqa: D102
+    @property
+    def velocity(self) -> NDArray[Any]: ...  # noqa: D102
+
+
+@runtime_checkable
+class NoteSource(Protocol):
+    """What a data module that knows which notes were played offers beside its batches."""
+
+    def notes(self, performance: int, start_sample: int, num_samples: int) -> NoteList | None:
+        """The notes whose keys are down within a clip, or None if they are not known.
+
+        Args:
+            performance: As in `WaveformBatch.performance`.
+            start_sample: As in `WaveformBatch.start_sample`.
+            num_samples: Length T of the clip in samples.
+        """
+
+
 class GenerativeModule(pl.LightningModule, ABC):
     """A LightningModule that makes piano sound.
 
@@ -37,6 +72,9 @@ class GenerativeModule(pl.LightningModule, ABC):
 
     can_reconstruct: bool = False
     """Whether `reconstruct` is implemented, by the class or by this instance of it."""
+
+    can_sample: bool = True
+    """Whether `sample` works; not for an instance that makes audio from other audio alone, as a vocoder."""
 
     def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
         super().__init__()

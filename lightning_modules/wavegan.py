@@ -127,6 +127,7 @@ class WaveGAN(GenerativeModule):
         self.generator_lr_scheduler = generator_lr_scheduler
         self.critic_lr_scheduler = critic_lr_scheduler
         self.is_conditional = self.can_reconstruct = isinstance(generator, FeatureGenerator)
+        self.can_sample = not self.is_conditional
         check_parts(self)
         self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
 
