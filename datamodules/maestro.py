@@ -6,7 +6,6 @@ from typing import Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import CUDAAccelerator
-from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch, PcmBatch
 from datamodules.cache import PcmCache
@@ -14,6 +13,7 @@ from datamodules.catalogue import Performance
 from datamodules.clips import Augmentation, ClipDataset, EvaluationClips, TrainingClips
 from datamodules.errors import CacheError, OptionError
 from datamodules.http_file import TransferPolicy
+from datamodules.loader import ClipLoader, clip_loader
 from datamodules.notes import MidiFiles, Notes
 from datamodules.options import at_least, whole_samples
 from datamodules.preparation import Preparation
@@ -54,6 +54,8 @@ class MaestroDataModule(pl.LightningDataModule):
         splits: Use these splits only ("train", "validation", "test"); None for all.
         max_bad_performances: How many unusable recordings are skipped with a warning before the run stops.
         workers: Processes that load batches; "auto" for the fastest measured, which is none.
+        prefetch_batches: Batches that each worker process loads ahead; None for 2.
+        pin_memory: Whether batches go through page-locked memory; "auto" if the Trainer uses a CUDA GPU.
         prepare_threads: Recordings converted at a time; "auto" for one per core, and at least four where they
             are downloaded.
         keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive.
@@ -96,6 +98,8 @@ class MaestroDataModule(pl.LightningDataModule):
         splits: list[str] | None = None,
         max_bad_performances: int = 0,
         workers: int | Literal["auto"] = "auto",
+        prefetch_batches: int | None = None,
+        pin_memory: bool | Literal["auto"] = "auto",
         prepare_threads: int | Literal["auto"] = "auto",
         keep_recordings: bool = False,
         transfer: TransferPolicy | None = None,
@@ -132,6 +136,10 @@ class MaestroDataModule(pl.LightningDataModule):
         self.clips_per_epoch = clips_per_epoch
         self.augmentation = Augmentation(gain_db, flip_polarity)
         self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
+        if prefetch_batches is not None:
+            at_least("prefetch_batches", prefetch_batches, 1, "batches")
+        self.prefetch_batches = prefetch_batches
+        self.pin_memory = pin_memory
         self.seed = at_least("seed", seed, 0, "any unit")
         self.performances: tuple[Performance, ...] = ()
         self._cache: PcmCache | None = None
@@ -163,20 +171,20 @@ class MaestroDataModule(pl.LightningDataModule):
         if stage in (None, "fit"):
             self._rows("train", self.clip_samples, "clip_samples")
 
-    def train_dataloader(self) -> DataLoader[PcmBatch]:
+    def train_dataloader(self) -> ClipLoader:
         """Batches of random clips of the training split."""
         clips = self.train_clips()
         return self._loader(clips, TrainingSampler(clips, self.batch_size, *self._replica()))
 
-    def val_dataloader(self) -> DataLoader[PcmBatch]:
+    def val_dataloader(self) -> ClipLoader:
         """Batches of the grid of the validation split."""
         return self._eval_loader("validation")
 
-    def test_dataloader(self) -> DataLoader[PcmBatch]:
+    def test_dataloader(self) -> ClipLoader:
         """Batches of the grid of the test split."""
         return self._eval_loader("test")
 
-    def predict_dataloader(self) -> DataLoader[PcmBatch]:
+    def predict_dataloader(self) -> ClipLoader:
         """The same as `test_dataloader`."""
         return self._eval_loader("test")
 
@@ -276,20 +284,14 @@ class MaestroDataModule(pl.LightningDataModule):
             )
         return rows
 
-    def _eval_loader(self, split: str) -> DataLoader[PcmBatch]:
+    def _eval_loader(self, split: str) -> ClipLoader:
         clips = self.eval_clips(split)
         return self._loader(clips, EvaluationSampler(clips, self.eval_batch_size, *self._replica()))
 
-    def _loader(self, clips: ClipDataset, sampler: BatchSampler) -> DataLoader[PcmBatch]:
-        return DataLoader(
-            clips,
-            # the dataset returns whole batches, one for each item of the sampler
-            batch_size=None,
-            sampler=sampler,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            pin_memory=self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator),
-        )
+    def _loader(self, clips: ClipDataset, sampler: BatchSampler) -> ClipLoader:
+        on_gpu = self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator)
+        pin = on_gpu if self.pin_memory == "auto" else self.pin_memory
+        return clip_loader(clips, sampler, self.workers, pin, self.prefetch_batches)
 
     def _replica(self) -> tuple[int, int]:
         """Number of devices, and which of them this is."""

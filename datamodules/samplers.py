@@ -28,13 +28,26 @@ class BatchSampler(DistributedSampler[ClipSelection], ABC):
         self._first_batch = 0
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and the batch that iteration starts at, for `load_state_dict`."""
-        return {"epoch": self.epoch, "first_batch": self._first_batch}
+        """Epoch and the batch that iteration starts at, for `load_state_dict`.
+
+        How many batches were used is not known here: workers fetch ahead. Who saves in the middle of an epoch
+        puts `epoch` and `first_batch` right.
+        """
+        return {
+            "epoch": self.epoch,
+            "first_batch": self._first_batch,
+            "clips_per_batch": self.batch_size * self.num_replicas,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start the next iteration in the middle of an epoch; later ones start at their beginning."""
+        """Start the next iteration in the middle of an epoch; later ones start at their beginning.
+
+        With another batch size or number of devices than at saving, it starts at the batch that holds the
+        first clip not yet used.
+        """
         self.epoch = state["epoch"]
-        self._first_batch = state["first_batch"]
+        clips_per_batch = self.batch_size * self.num_replicas
+        self._first_batch = state["first_batch"] * state["clips_per_batch"] // clips_per_batch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; another one than that of a loaded state starts at its beginning."""

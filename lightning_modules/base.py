@@ -81,6 +81,7 @@ class GenerativeModule(pl.LightningModule, ABC):
         self.sample_rate = sample_rate
         self.clip_samples = clip_samples
         self.channels = channels
+        self._checked_description: dict[str, Any] | None = None
 
     @abstractmethod
     def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:

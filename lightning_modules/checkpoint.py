@@ -37,7 +37,9 @@ def describe_module(module: GenerativeModule) -> dict[str, Any]:
         CheckpointError: If the module could not be rebuilt from its description.
     """
     description = describe(module)
-    _parser().parse_object({"module": description})  # a mistake now costs less than after a night of training
+    if description != module._checked_description:  # checking takes longer than writing a small checkpoint
+        _parser().parse_object({"module": description})  # a mistake now costs less than after a night of it
+        module._checked_description = description
     datamodule = getattr(module._trainer, "datamodule", None)
     return {
         "format": FORMAT,
@@ -219,7 +221,7 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
         CheckpointError: If the file is missing, truncated, no checkpoint, one of another program, or refused.
     """
     path = Path(path)
-    _check_is_archive(path)
+    check_is_whole(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -243,12 +245,18 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     return checkpoint
 
 
-def _check_is_archive(path: Path) -> None:
+def check_is_whole(path: Path) -> None:
+    """Compare a checkpoint's content with its checksums, which torch.load does not do.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, changed, or no checkpoint.
+    """
     if not path.is_file():
         raise CheckpointError(
             f"{path} does not exist", "give the path of a checkpoint, e.g. runs/…/best.ckpt"
         )
     if zipfile.is_zipfile(path):
+        _check_sums(path)
         return
     with path.open("rb") as file:
         begins_as_archive = file.read(4) == b"PK\x03\x04"
@@ -258,6 +266,19 @@ def _check_is_archive(path: Path) -> None:
             "copy it again, or use another checkpoint of the run",
         )
     raise CheckpointError(f"{path} is not a checkpoint", "give a file that `lightning fit` wrote")
+
+
+def _check_sums(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
+    if bad is not None:
+        raise CheckpointError(
+            f"{path} is damaged: {bad} does not match its checksum",
+            "copy it again, or use another checkpoint of the run",
+        )
 
 
 def _check_class_exists(class_path: str, path: str | Path) -> None:
@@ -287,6 +308,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         part = path.with_name(f".{path.name}.part")
         try:
             torch.save(checkpoint, part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # or after a power cut the new name may lead to an empty file
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lightning_modules.csv_logger import RunCSVLogger
 from lightning_modules.runs import Run
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run_loggers(run: Run, config: dict[str, Any], tags: list[str], monitor: Moni
         tags: Labels of the W&B run.
         monitor: Figure whose best value W&B shows.
     """
-    csv_logger = CSVLogger(run.root, name="metrics")
+    csv_logger = RunCSVLogger(run.root)
     # W&B's own messages break a live progress bar; `RunWandbLogger` says all that is needed in one line
     os.environ.setdefault("WANDB_SILENT", "true")
     mode = wandb_mode()

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 import lightning_modules
 from lightning_modules.base import GenerativeModule
+from lightning_modules.callbacks.exact_resume import ExactResume
 from lightning_modules.callbacks.progress import progress_bar
 from lightning_modules.callbacks.record_run import RecordRun
 from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
@@ -139,7 +140,7 @@ class TrainerCLI(LightningCLI):
         if trainer_options.enable_progress_bar is not False and not has_progress:
             callbacks.append(progress_bar())
         if self.subcommand == "fit":
-            callbacks.append(RunSummary())
+            callbacks += [RunSummary(), ExactResume()]
         return callbacks
 
     def _choose_loggers(self, configured: Any) -> Any:  # noqa: ANN401 (a Trainer option of many types)

@@ -6,8 +6,10 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from lightning_modules.errors import OptionError
 from lightning_modules.runs import BEST_NAME, CHECKPOINT_FOLDER, INTERRUPTED_NAME, LAST_NAME
 
 
@@ -15,8 +17,8 @@ class RunCheckpoint(ModelCheckpoint):
     """Writes `best.ckpt`, `last.ckpt` and `interrupted.ckpt` into the run folder's `checkpoints/`.
 
     Lightning's `save_last` follows only when a new best was written, and its `save_on_exception` writes under
-    the name of the best: here, `last.ckpt` is written whenever there was an occasion to write the best one,
-    and an exception leaves both alone.
+    the name of the best: here, `last.ckpt` is written after every validation, or every epoch without one, and
+    an exception leaves both alone.
 
     Args:
         monitor: Validation figure that the best checkpoint is chosen by; None takes the newest.
@@ -27,7 +29,7 @@ class RunCheckpoint(ModelCheckpoint):
         filename: Name of the best checkpoint, without `.ckpt`; may hold `{epoch}`, `{step}` and `{val/…}`.
         dirpath: Another folder than the run's.
         every_n_epochs: Look for a new best every so many epochs.
-        every_n_train_steps: Look for a new best every so many steps, instead.
+        every_n_train_steps: Write `last.ckpt` also every so many steps, where validations lie far apart.
         save_weights_only: Leave out the optimiser's state; such a checkpoint cannot be resumed.
     """
 
@@ -51,13 +53,21 @@ class RunCheckpoint(ModelCheckpoint):
             save_top_k=save_top_k,
             mode=mode,
             auto_insert_metric_name=False,
-            every_n_train_steps=every_n_train_steps,
             every_n_epochs=every_n_epochs,
             save_weights_only=save_weights_only,
+            # a run that was killed between writing the best and writing the last finds a best that it does not
+            # know, and is about to write it again
+            enable_version_counter=False,
         )
+        if every_n_train_steps is not None and every_n_train_steps < 1:
+            raise OptionError(
+                f"checkpoint.every_n_train_steps is {every_n_train_steps}", "give at least 1, or leave it out"
+            )
+        self.every_n_train_steps = every_n_train_steps
         self.write_last = save_last
         self.write_interrupted = save_on_exception
-        self._last_step_written = 0
+        self.last_step_written = 0
+        """Global step of `last.ckpt`."""
         self._fitting = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -77,9 +87,9 @@ class RunCheckpoint(ModelCheckpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Every `every_n_train_steps`, write the best if there is a new one, then the last."""
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self._every_n_train_steps > 0 and trainer.global_step % self._every_n_train_steps == 0:
+        """Every `every_n_train_steps`, write the last; if a validation comes next, that is left to it."""
+        steps = self.every_n_train_steps
+        if steps and trainer.global_step % steps == 0 and not validation_is_next(trainer):
             self._write_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,13 +129,21 @@ class RunCheckpoint(ModelCheckpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Keep what was learned since the last checkpoint."""
-        wanted = self.write_interrupted and self._fitting and not trainer.sanity_checking
-        if wanted and trainer.global_step > self._last_step_written:
+        # one process of several cannot write alone: writing waits for the others
+        everywhere = trainer.world_size == 1 or isinstance(exception, SIGTERMException)
+        wanted = self.write_interrupted and self._fitting and not trainer.sanity_checking and everywhere
+        if wanted and trainer.global_step > self.last_step_written:
             path = Path(str(self.dirpath)) / INTERRUPTED_NAME
             trainer.save_checkpoint(path, self.save_weights_only)
             rank_zero_info(f"Stopped by {type(exception).__name__}; wrote {path}")
 
     def _write_last(self, trainer: pl.Trainer) -> None:
-        if self.write_last and trainer.global_step > self._last_step_written:
+        if self.write_last and trainer.global_step > self.last_step_written:
             trainer.save_checkpoint(Path(str(self.dirpath)) / LAST_NAME, self.save_weights_only)
-            self._last_step_written = trainer.global_step
+            self.last_step_written = trainer.global_step
+
+
+def validation_is_next(trainer: pl.Trainer) -> bool:
+    """Whether a validation follows the training batch that has just ended."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)

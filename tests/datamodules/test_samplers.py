@@ -63,10 +63,20 @@ def test_evaluation_covers_every_clip(
 def test_sampler_resumes_inside_an_epoch(make_clips: Callable[[int], EvaluationClips]) -> None:
     sampler = TrainingSampler(make_clips(12), batch_size=4)
     whole = take(sampler, 3)
-    sampler.load_state_dict({"epoch": 3, "first_batch": 1})
-    assert sampler.state_dict() == {"epoch": 3, "first_batch": 1}
+    state = {"epoch": 3, "first_batch": 1, "clips_per_batch": 4}
+    sampler.load_state_dict(state)
+    assert sampler.state_dict() == state
     sampler.set_epoch(3)
     assert [s.number.tolist() for s in sampler] == whole[1:]
     assert take(sampler, 3) == whole  # later passes start at the beginning
-    sampler.load_state_dict({"epoch": 3, "first_batch": 1})
+    sampler.load_state_dict(state)
     assert take(sampler, 4) == whole
+
+
+def test_sampler_resumes_at_the_same_clip_on_other_devices(
+    make_clips: Callable[[int], EvaluationClips],
+) -> None:
+    """6 batches of 4 clips were used, that is 24 clips: batch 3 of two devices with 4 clips each."""
+    sampler = TrainingSampler(make_clips(40), batch_size=4, num_replicas=2, rank=1)
+    sampler.load_state_dict({"epoch": 0, "first_batch": 6, "clips_per_batch": 4})
+    assert next(iter(sampler)).number.tolist() == [28, 29, 30, 31]
