@@ -120,3 +120,13 @@ class GenerativeModule(pl.LightningModule, ABC):
         from lightning_modules.checkpoint import KEY, describe_module  # which needs this module
 
         checkpoint[KEY] = describe_module(self)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the weights of another class, or of audio of another kind.
+
+        Raises:
+            CheckpointError: Naming what differs.
+        """
+        from lightning_modules.checkpoint import check_fits
+
+        check_fits(self, checkpoint)

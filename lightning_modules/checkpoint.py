@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.fabric.utilities.rank_zero import rank_zero_warn
 
 from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import CheckpointError
@@ -50,6 +51,27 @@ def describe_module(module: GenerativeModule) -> dict[str, Any]:
         "data": describe(getattr(datamodule, "identity", None)),
         "versions": {name: _version(name) for name in ("maestro-lightning", "torch", "lightning")},
     }
+
+
+def check_fits(module: GenerativeModule, checkpoint: dict[str, Any]) -> None:
+    """Make sure that a checkpoint is one of this class, for audio of this kind.
+
+    Raises:
+        CheckpointError: If it is not, naming both sides.
+    """
+    content = checkpoint.get(KEY)
+    if content is None:
+        return  # of another program, whose loading says what does not fit
+    pairs = [("class", content["module"]["class_path"], _class_path(type(module), "module"))]
+    pairs += [(name, content[name], getattr(module, name)) for name in ("sample_rate", "channels")]
+    for name, theirs, own in pairs:
+        if theirs != own:
+            raise CheckpointError(
+                f"The checkpoint was written by a model whose {name} is {theirs}, but that of the model it is "
+                f"loaded into is {own}",
+                "leave out --config to use the options of the checkpoint's own run, or start a new run without "
+                "--ckpt_path",
+            )
 
 
 def describe(value: Any, where: str = "module") -> Any:  # noqa: ANN401 (any argument of any role)
@@ -297,13 +319,39 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning's own way writes to the system's temporary folder and moves, which is a copy between file
     systems, and holds a second copy of the checkpoint in memory.
+
+    Args:
+        patient: Whether a checkpoint that cannot be written, say because the disk is full, is a warning: the
+            run goes on, keeps the checkpoint it has, and the next writing may succeed.
     """
+
+    def __init__(self, patient: bool = False) -> None:
+        super().__init__()
+        self.patient = patient
+        self.failure: CheckpointError | None = None
+        """What kept the latest checkpoint from being written; None if it was."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
-        """Write `checkpoint` to `path`, in whole or not at all."""
-        path = Path(path)
+        """Write `checkpoint` to `path`, in whole or not at all.
+
+        Raises:
+            CheckpointError: If the disk refuses it and this object is not patient.
+        """
+        try:
+            self._save(checkpoint, Path(path))
+            self.failure = None
+        except OSError as error:
+            self.failure = CheckpointError(
+                f"Cannot write the checkpoint {path} ({error.strerror or error})",
+                "free some space or make the folder writable; what was written before is whole",
+            )
+            if not self.patient:
+                raise self.failure from error
+            rank_zero_warn(f"{self.failure.problem}; training goes on and will try again", stacklevel=2)
+
+    def _save(self, checkpoint: dict[str, Any], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         try:
@@ -313,3 +361,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any = None,  # noqa: ANN401 (torch.load's many forms)
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read a checkpoint after comparing it with its checksums; see `read_checkpoint`."""
+        return read_checkpoint(path, map_location if map_location is not None else "cpu")

@@ -1,5 +1,6 @@
 """Figures of a run as CSV, which a kill cannot spoil and a continued run does not repeat."""
 
+import contextlib
 import csv
 import os
 from argparse import Namespace
@@ -10,7 +11,7 @@ from typing import Any
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_modules.runs import free_path
 
@@ -77,7 +78,18 @@ class RunCSVLogger(CSVLogger):
 
 
 class _WholeFileWriter(ExperimentWriter):
-    """When a new column appears, replaces the file by a whole new one."""
+    """Replaces the file by a whole new one when a column appears; waits when the disk refuses."""
+
+    def save(self) -> None:
+        """Append what was logged; if that fails, keep it for the next time."""
+        path = Path(self.metrics_file_path)
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            super().save()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(path, size)  # no half of a line
+            rank_zero_warn(f"Cannot write {path} ({error.strerror or error}); trying again", stacklevel=2)
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)

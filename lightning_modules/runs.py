@@ -27,8 +27,6 @@ BEST_NAME = "best.ckpt"
 LAST_NAME = "last.ckpt"
 INTERRUPTED_NAME = "interrupted.ckpt"
 
-_ROLLING = {"last": (LAST_NAME, INTERRUPTED_NAME), "best": (BEST_NAME,)}
-
 
 @dataclass(frozen=True)
 class Run:
@@ -82,7 +80,14 @@ class Run:
             ) from error
 
 
-def plan_run(verb: str, experiment: str, runs_dir: Path, run_id: str | None, checkpoint: Path | None) -> Run:
+def plan_run(
+    verb: str,
+    experiment: str,
+    runs_dir: Path,
+    run_id: str | None,
+    checkpoint: Path | None,
+    again: bool = False,
+) -> Run:
     """Decide where a verb writes, without touching the disk.
 
     Args:
@@ -91,6 +96,7 @@ def plan_run(verb: str, experiment: str, runs_dir: Path, run_id: str | None, che
         runs_dir: Folder of all experiments.
         run_id: Name for a new run; `new_run_id()` if None.
         checkpoint: What the verb starts from. If it lies in a run folder, that run is continued.
+        again: Whether a folder of that `run_id` may exist already, without a checkpoint.
 
     Raises:
         RunError: If the names are not plain folder names, or `run_id` asks for another run than the
@@ -111,7 +117,7 @@ def plan_run(verb: str, experiment: str, runs_dir: Path, run_id: str | None, che
             )
     folder = existing or runs_dir.expanduser().absolute() / experiment / (run_id or new_run_id())
     root = folder if verb == "fit" else free_path(folder / verb)
-    return Run(folder, root, verb, resumed=existing is not None)
+    return Run(folder, root, verb, resumed=existing is not None or (again and folder.exists()))
 
 
 def new_run_id() -> str:
@@ -126,42 +132,11 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
     return folder.parent if is_run else None
 
 
-def find_checkpoint(ckpt_path: str, runs_dir: Path, experiment: str | None) -> Path:
-    """Turn the option `ckpt_path` into a file.
-
-    Args:
-        ckpt_path: A path, or `last` or `best` for the newest run that has one.
-        runs_dir: Folder of all experiments.
-        experiment: Where to look for `last` and `best`; None looks in all experiments.
-
-    Raises:
-        RunError: If there is no such file.
-    """
-    if ckpt_path in _ROLLING:
-        found = [
-            path
-            for name in _ROLLING[ckpt_path]
-            for path in runs_dir.expanduser().glob(f"{experiment or '*'}/*/{CHECKPOINT_FOLDER}/{name}")
-        ]
-        if not found:
-            raise RunError(
-                f"--ckpt_path {ckpt_path}: no run below {runs_dir / (experiment or '')} has a checkpoint yet",
-                "run `lightning fit` first, or give the path of a checkpoint",
-            )
-        return max(found, key=lambda path: path.stat().st_mtime_ns).absolute()
-    path = Path(ckpt_path).expanduser()
-    if not path.is_file():
-        raise RunError(
-            f"--ckpt_path {ckpt_path}: no such file",
-            "give the path of a checkpoint, or 'last' or 'best' for the newest run of the experiment",
-        )
-    return path.absolute()
-
-
 def latest_config(folder: Path) -> Path:
     """The options that the run in `folder` was last started or continued with."""
-    configs = [folder / CONFIG_NAME, *folder.glob("config-resume-*.yaml")]
-    return max(configs, key=lambda path: path.stat().st_mtime_ns)
+    # counted, not dated: clocks may go backwards
+    resumed = sorted(folder.glob("config-resume-*.yaml"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    return [folder / CONFIG_NAME, *resumed][-1]
 
 
 def next_config_path(root: Path) -> Path:

@@ -1,6 +1,7 @@
 """`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
 
 import argparse
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
 import lightning_modules
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.exact_resume import ExactResume
+from lightning_modules.callbacks.interruption import Interruption
 from lightning_modules.callbacks.progress import progress_bar
 from lightning_modules.callbacks.record_run import RecordRun
 from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
@@ -23,7 +26,8 @@ from lightning_modules.checkpoint import AtomicCheckpointIO
 from lightning_modules.errors import ExperimentError
 from lightning_modules.loggers import Monitor, run_loggers
 from lightning_modules.quiet import silence_known_warnings
-from lightning_modules.runs import find_checkpoint, latest_config, plan_run, run_of_checkpoint
+from lightning_modules.resuming import AUTO, find_checkpoint, readable_checkpoint
+from lightning_modules.runs import latest_config, plan_run, run_of_checkpoint
 
 SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
 """Options that the data module decides and the model follows."""
@@ -78,6 +82,12 @@ class TrainerCLI(LightningCLI):
             type=str | None,
             help="Name of the run's folder (default: time stamp and a random suffix).",
         )
+        parser.add_argument(
+            "--fall_back",
+            type=bool,
+            default=False,
+            help="Pass over a damaged checkpoint and go on from the run's previous one.",
+        )
         parser.add_argument("--tags", type=list[str], default=[], help="Labels of the run in W&B.")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         for option in SHARED_OPTIONS:
@@ -96,11 +106,15 @@ class TrainerCLI(LightningCLI):
         options = self.config[self.subcommand]
         runs_dir = Path(options.runs_dir)
         experiment = options.experiment or (self.config_files[0].stem if self.config_files else "unnamed")
-        checkpoint = None
+        self.checkpoint = None
         if options.ckpt_path is not None:
-            checkpoint = find_checkpoint(options.ckpt_path, runs_dir, experiment)
-        self.checkpoint = checkpoint
-        self.run = plan_run(str(self.subcommand), experiment, runs_dir, options.run_id, checkpoint)
+            self.checkpoint = find_checkpoint(options.ckpt_path, runs_dir, experiment, options.run_id)
+        if options.fall_back:
+            self.checkpoint = readable_checkpoint(self.checkpoint)
+        again = options.ckpt_path == AUTO  # even a run that was killed before its first checkpoint
+        self.run = plan_run(
+            str(self.subcommand), experiment, runs_dir, options.run_id, self.checkpoint, again=again
+        )
         if options.trainer.default_root_dir is not None:
             raise ExperimentError(
                 f"trainer.default_root_dir is {options.trainer.default_root_dir!r}, but a run owns its "
@@ -125,7 +139,7 @@ class TrainerCLI(LightningCLI):
         plugins = trainer_options.plugins or []
         trainer_options.plugins = [
             *(plugins if isinstance(plugins, list) else [plugins]),
-            AtomicCheckpointIO(),
+            AtomicCheckpointIO(patient=True),
         ]
         if trainer_options.enable_checkpointing is False or trainer_options.fast_dev_run:
             self._parser(self.subcommand).callback_keys.clear()
@@ -140,7 +154,7 @@ class TrainerCLI(LightningCLI):
         if trainer_options.enable_progress_bar is not False and not has_progress:
             callbacks.append(progress_bar())
         if self.subcommand == "fit":
-            callbacks += [RunSummary(), ExactResume()]
+            callbacks += [RunSummary(), Interruption(), ExactResume()]
         return callbacks
 
     def _choose_loggers(self, configured: Any) -> Any:  # noqa: ANN401 (a Trainer option of many types)
@@ -155,6 +169,14 @@ class TrainerCLI(LightningCLI):
             monitor=Monitor(options.checkpoint.monitor, options.checkpoint.mode),
         )
         return loggers
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb; a run that a signal stopped ends with the status that shells expect of it."""
+        try:
+            super()._run_subcommand(subcommand)
+        except SIGTERMException as stop:
+            asked = [each.asked for each in self.trainer.callbacks if isinstance(each, Interruption)]
+            raise SystemExit(128 + (asked[0] or signal.SIGTERM)) from stop
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """What the Trainer's method gets; checkpoints are opened without unpickling objects."""
@@ -175,8 +197,8 @@ def with_run_config(arguments: list[str]) -> list[str]:
     found = scan_arguments(arguments)
     if found.config or found.ckpt_path is None:
         return arguments
-    checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment)
-    folder = run_of_checkpoint(checkpoint)
+    checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id)
+    folder = checkpoint and run_of_checkpoint(checkpoint)
     return [arguments[0], "--config", str(latest_config(folder)), *arguments[1:]] if folder else arguments
 
 
@@ -187,6 +209,7 @@ def scan_arguments(arguments: list[str]) -> argparse.Namespace:
     scan.add_argument("--ckpt_path")
     scan.add_argument("--runs_dir", default="runs")
     scan.add_argument("--experiment")
+    scan.add_argument("--run_id")
     return scan.parse_known_args(arguments[1:])[0]
 
 

@@ -110,6 +110,12 @@ def recording() -> type[Recording]:
     return Recording
 
 
+@pytest.fixture(scope="session")
+def recording_class() -> type[Recording]:
+    """The same, for fixtures that live longer than one test."""
+    return Recording
+
+
 def write_metadata(root: Path, recordings: Sequence[Recording], stem: str) -> None:
     """Write the CSV and the column-oriented JSON of a release."""
     root.mkdir(parents=True, exist_ok=True)

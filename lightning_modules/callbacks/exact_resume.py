@@ -13,7 +13,6 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from lightning_modules.csv_logger import RunCSVLogger
 
 KEY = "random_state"
-_ZERO = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
 
 
 class Position(NamedTuple):
@@ -24,12 +23,14 @@ class Position(NamedTuple):
         batches: Batches trained in the epoch since.
         total_batches: Batches trained in all epochs.
         logged_steps: The step that the next batch's figures are logged under.
+        validating: Whether a validation comes first.
     """
 
     epochs: int
     batches: int
     total_batches: int
     logged_steps: int
+    validating: bool
 
 
 class ExactResume(pl.Callback):
@@ -39,8 +40,9 @@ class ExactResume(pl.Callback):
     them depends on the hook that wrote it: logged steps shift by one, a due validation is dropped, an epoch
     gets a batch too many. Here every checkpoint states the position between two batches instead, in the one
     form that all of these survive, together with the loader's place in the epoch and the random numbers of
-    Python, numpy, torch and the GPU, of each process. A checkpoint written in the middle of a step (after an
-    exception) states the beginning of that step; a validation that was cut short is not repeated.
+    Python, numpy, torch and the GPU, of each process. A checkpoint written in the middle of a step or of a
+    validation states its beginning. (After an exception in the middle of a step of several optimisers, one of
+    them may be an update ahead.)
 
     When a run goes on, figures that were logged after the checkpoint move to `superseded-1.csv`: they are
     about to be logged again.
@@ -50,7 +52,8 @@ class ExactResume(pl.Callback):
 
     def __init__(self) -> None:
         self._logged_steps = 0
-        self._before_step: dict[str, Any] = {}
+        self._beginning: dict[str, Any] = {}
+        self._validating = False
         self._loaded: list[dict[str, Any]] | None = None
 
     def on_load_checkpoint(
@@ -72,14 +75,14 @@ class ExactResume(pl.Callback):
             # with another number of devices than at saving, there is no state that would be the right one
             restore_random_state(self._loaded[trainer.global_rank % len(self._loaded)])
             self._loaded = None
-        self._before_step = random_state()
+        self._beginning = random_state()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Note where an interrupted step would have to begin again."""
         self._logged_steps = trainer.fit_loop.epoch_loop._batches_that_stepped
-        self._before_step = random_state()
+        self._beginning = random_state()
 
     def on_train_batch_end(
         self,
@@ -93,6 +96,15 @@ class ExactResume(pl.Callback):
         loop = trainer.fit_loop.epoch_loop
         self._logged_steps = loop._batches_that_stepped + (not loop._should_accumulate())
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note where an interrupted validation would have to begin again."""
+        self._validating = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        self._beginning = random_state()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A checkpoint written from here on comes after the validation."""
+        self._validating = False
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -101,22 +113,23 @@ class ExactResume(pl.Callback):
         if progress.processed > progress.completed:
             log_early(trainer)
         in_step = progress.ready > progress.processed
-        checkpoint[KEY] = gather_objects(trainer, self._before_step if in_step else random_state())
-        position = current_position(trainer, self._logged_steps)
+        unfinished = in_step or self._validating
+        checkpoint[KEY] = gather_objects(trainer, self._beginning if unfinished else random_state())
+        position = current_position(trainer, self._logged_steps, self._validating)
         if position.total_batches:
             state_position(checkpoint["loops"]["fit_loop"], position)
 
 
-def current_position(trainer: pl.Trainer, logged_steps: int) -> Position:
-    """Where training stands; an unfinished step counts as not begun."""
+def current_position(trainer: pl.Trainer, logged_steps: int, validating: bool) -> Position:
+    """Where training stands; an unfinished step, or validation, counts as not begun."""
     epochs, loop = trainer.fit_loop.epoch_progress.total, trainer.fit_loop.epoch_loop
     progress = loop.batch_progress
-    finished, batches = epochs.processed, progress.current.processed
-    if epochs.ready == finished:
-        batches = 0  # at the end of an epoch, which is counted already
-    elif progress.current.ready == batches and loop._num_ready_batches_reached():
-        finished, batches = finished + 1, 0
-    return Position(finished, batches, progress.total.processed, logged_steps)
+    finished, batches = max(epochs.started - 1, 0), progress.current.processed
+    # `max_steps` ends an epoch early: Lightning counts it, but its other batches are still to come
+    over = progress.current.ready == batches and loop._num_ready_batches_reached()
+    if over and not validating:
+        finished, batches = epochs.started, 0
+    return Position(finished, batches, progress.total.processed, logged_steps, validating)
 
 
 def state_position(fit_loop: dict[str, Any], position: Position) -> None:
@@ -124,16 +137,17 @@ def state_position(fit_loop: dict[str, Any], position: Position) -> None:
 
     The form is that of a checkpoint written at the end of a training batch: the last batch is processed and
     about to be completed. On loading, the loops complete it, skip a validation that is due there, and train
-    the next batch.
+    the next batch. If the validation is still to come, the form is that of a checkpoint written in it.
 
     Args:
         fit_loop: `checkpoint["loops"]["fit_loop"]`, changed in place.
         position: At least one batch has been trained.
     """
-    epochs, batches, total, logged_steps = position
+    epochs, batches, total, logged_steps, validating = position
+    missing = 0 if validating else 1
     fit_loop["epoch_loop.batch_progress"] = {
-        "total": _about_to_complete(total),
-        "current": _about_to_complete(batches),
+        "total": _counts(total, total - missing),
+        "current": _counts(batches, batches - missing),
         "is_last_batch": False,
     }
     begun = epochs + (batches > 0)
@@ -141,8 +155,8 @@ def state_position(fit_loop: dict[str, Any], position: Position) -> None:
     fit_loop["epoch_progress"] = {"total": epoch, "current": dict(epoch)}
     fit_loop["epoch_loop.state_dict"]["_batches_that_stepped"] = logged_steps - 1
     fit_loop["epoch_loop.val_loop.batch_progress"] = {
-        "total": dict(_ZERO),
-        "current": dict(_ZERO),
+        "total": {**_counts(int(validating), 0), "processed": 0},
+        "current": _counts(0, 0),
         "is_last_batch": False,
     }
     for state in fit_loop["state_dict"].get("combined_loader", []):
@@ -150,8 +164,8 @@ def state_position(fit_loop: dict[str, Any], position: Position) -> None:
             state.update(epoch=epochs, first_batch=batches)
 
 
-def _about_to_complete(count: int) -> dict[str, int]:
-    return {"ready": count, "started": count, "processed": count, "completed": count - 1}
+def _counts(count: int, completed: int) -> dict[str, int]:
+    return {"ready": count, "started": count, "processed": count, "completed": completed}
 
 
 def random_state() -> dict[str, Any]:

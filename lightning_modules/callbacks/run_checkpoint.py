@@ -55,8 +55,8 @@ class RunCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             every_n_epochs=every_n_epochs,
             save_weights_only=save_weights_only,
-            # a run that was killed between writing the best and writing the last finds a best that it does not
-            # know, and is about to write it again
+            # a run killed between writing the best and writing the last finds a best that it does not know,
+            # and is about to write it again
             enable_version_counter=False,
         )
         if every_n_train_steps is not None and every_n_train_steps < 1:
@@ -135,7 +135,20 @@ class RunCheckpoint(ModelCheckpoint):
         if wanted and trainer.global_step > self.last_step_written:
             path = Path(str(self.dirpath)) / INTERRUPTED_NAME
             trainer.save_checkpoint(path, self.save_weights_only)
-            rank_zero_info(f"Stopped by {type(exception).__name__}; wrote {path}")
+            why = "" if isinstance(exception, SIGTERMException) else f" by {type(exception).__name__}"
+            rank_zero_info(f"Stopped{why} after step {trainer.global_step}; to go on:")
+            rank_zero_info(f"  lightning fit --ckpt_path {path}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Do not end as if all were well if the last checkpoint could not be written.
+
+        Raises:
+            CheckpointError: What kept it from being written.
+        """
+        super().on_train_end(trainer, pl_module)
+        failure = getattr(trainer.strategy.checkpoint_io, "failure", None)  # of AtomicCheckpointIO
+        if failure is not None:
+            raise failure
 
     def _write_last(self, trainer: pl.Trainer) -> None:
         if self.write_last and trainer.global_step > self.last_step_written:

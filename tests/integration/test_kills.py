@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -60,9 +61,12 @@ class Nursery:
 
     def start(self, *run: Any) -> int:
         """The process of a run."""
-        self.process.stdin.write(json.dumps(run, default=str) + "\n")
-        self.process.stdin.flush()
+        self.process.stdin.write(json.dumps(run, default=str).encode() + b"\n")
         return int(self.process.stdout.readline())
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for the run to end, but no longer than that."""
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
 
     def end(self) -> int:
         """How the run ended, once it has."""
@@ -73,9 +77,9 @@ class Nursery:
 def nursery() -> Iterator[Nursery]:
     environment = {**os.environ, "PYTHONPATH": f"{TOYS}:{Path(__file__).parents[2]}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", NURSERY]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    # unbuffered: select() sees what readline() has left
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
         yield Nursery(process)
         process.stdin.close()
 
@@ -116,8 +120,8 @@ def assert_same_run(root: Path, expected: Path) -> None:
 
 def whole_run(nursery: Nursery, kind: str, source: Path, folder: Path) -> float:
     """Seconds that an uninterrupted run takes."""
-    start = time.monotonic()
     nursery.start(kind, 0, folder / "expected", source, folder / "expected-cache")
+    start = time.monotonic()  # torch and Lightning are imported
     assert nursery.end() == 0
     assert len(figures(folder / "expected")) == 24 + 4  # steps and validations
     return time.monotonic() - start
@@ -135,12 +139,11 @@ def kill_repeatedly(
     nursery: Nursery, run: tuple[Any, ...], kills: int, longest: float, expected: Path
 ) -> Counter[str]:
     """Start and kill a run; whenever it gets to its end, compare and begin anew without cache."""
-    kind, workers, root, source, cache = run
-    moments, count = random.Random(f"{kind}{workers}"), Counter()
+    kind, workers, root, _, cache = run
+    moments, count, status = random.Random(f"{kind}{workers}"), Counter(), None
     while count["kills"] < kills or status != 0:
         child = nursery.start(*run)
-        if count["kills"] < kills:
-            time.sleep(moments.uniform(0, longest))
+        if count["kills"] < kills and not nursery.ends_within(moments.uniform(0, longest)):
             kill(child)
         status = nursery.end()
         assert status in (0, signal.SIGKILL), status

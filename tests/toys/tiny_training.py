@@ -10,6 +10,7 @@ import torch
 from datamodules import MaestroDataModule
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.exact_resume import ExactResume
+from lightning_modules.callbacks.interruption import Interruption
 from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
 from lightning_modules.checkpoint import AtomicCheckpointIO
 from lightning_modules.csv_logger import RunCSVLogger
@@ -26,7 +27,7 @@ from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator
 from lightning_modules.networks.heads import DenseScoreHead, LinearFeatureHead
-from lightning_modules.resuming import checkpoint_to_resume
+from lightning_modules.resuming import find_checkpoint
 from lightning_modules.schedules.kl_weight import LinearWarmupKLWeight
 from lightning_modules.schedules.learning_rate import WarmupCosine
 from lightning_modules.schedules.updates import AdaptiveUpdates, FixedUpdates, UpdateSchedule
@@ -116,7 +117,7 @@ def make_trainer(root: Path, *callbacks: pl.Callback, **options: Any) -> pl.Trai
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "logger": RunCSVLogger(root),
-        "plugins": [AtomicCheckpointIO()],
+        "plugins": [AtomicCheckpointIO(patient=True)],
     }
     return pl.Trainer(default_root_dir=root, callbacks=list(callbacks), **(given | options))
 
@@ -128,7 +129,7 @@ def train(
     pl.seed_everything(0, verbose=False)
     model = MODELS[kind]()
     checkpoint = RunCheckpoint(monitor=None, every_n_train_steps=3)
-    trainer = make_trainer(root, *callbacks, ExactResume(), checkpoint, **options)
-    found = checkpoint_to_resume(root)
+    trainer = make_trainer(root, *callbacks, Interruption(), ExactResume(), checkpoint, **options)
+    found = find_checkpoint("auto", root.parent.parent, root.parent.name, root.name)
     trainer.fit(model, datamodule=data, ckpt_path=found and str(found), weights_only=True)
     return model, trainer
