@@ -67,10 +67,10 @@ def check_fits(module: GenerativeModule, checkpoint: dict[str, Any]) -> None:
     for name, theirs, own in pairs:
         if theirs != own:
             raise CheckpointError(
-                f"The checkpoint was written by a model whose {name} is {theirs}, but that of the model it is "
-                f"loaded into is {own}",
-                "leave out --config to use the options of the checkpoint's own run, or start a new run without "
-                "--ckpt_path",
+                f"The checkpoint was written by a model whose {name} is {theirs}, but that of the model it "
+                f"is loaded into is {own}",
+                "leave out --config to use the options of the checkpoint's own run, or start a new run "
+                "without --ckpt_path",
             )
 
 
@@ -299,7 +299,7 @@ def _check_sums(path: Path) -> None:
     if bad is not None:
         raise CheckpointError(
             f"{path} is damaged: {bad} does not match its checksum",
-            "copy it again, or use another checkpoint of the run",
+            "copy it again, or use another checkpoint of the run (`fit --fall_back true` finds one)",
         )
 
 

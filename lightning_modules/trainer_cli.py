@@ -1,7 +1,6 @@
 """`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
 
 import argparse
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +174,8 @@ class TrainerCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
         except SIGTERMException as stop:
-            asked = [each.asked for each in self.trainer.callbacks if isinstance(each, Interruption)]
-            raise SystemExit(128 + (asked[0] or signal.SIGTERM)) from stop
+            (interruption,) = [each for each in self.trainer.callbacks if isinstance(each, Interruption)]
+            raise SystemExit(interruption.exit_status(self.trainer)) from stop
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """What the Trainer's method gets; checkpoints are opened without unpickling objects."""

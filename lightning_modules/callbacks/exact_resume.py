@@ -52,7 +52,7 @@ class ExactResume(pl.Callback):
 
     def __init__(self) -> None:
         self._logged_steps = 0
-        self._beginning: dict[str, Any] = {}
+        self._boundary: dict[str, Any] = {}
         self._validating = False
         self._loaded: list[dict[str, Any]] | None = None
 
@@ -75,14 +75,7 @@ class ExactResume(pl.Callback):
             # with another number of devices than at saving, there is no state that would be the right one
             restore_random_state(self._loaded[trainer.global_rank % len(self._loaded)])
             self._loaded = None
-        self._beginning = random_state()
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
-    ) -> None:
-        """Note where an interrupted step would have to begin again."""
-        self._logged_steps = trainer.fit_loop.epoch_loop._batches_that_stepped
-        self._beginning = random_state()
+        self._boundary = random_state()
 
     def on_train_batch_end(
         self,
@@ -92,18 +85,20 @@ class ExactResume(pl.Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Lightning counts the step only later, after the hooks that write checkpoints."""
+        """Note where the next step, or a validation, would have to begin again."""
         loop = trainer.fit_loop.epoch_loop
+        # Lightning counts the step only after the hooks that write checkpoints
         self._logged_steps = loop._batches_that_stepped + (not loop._should_accumulate())
+        self._boundary = random_state()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note where an interrupted validation would have to begin again."""
+        """A checkpoint written from here on, by an exception, comes before the validation."""
         self._validating = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
-        self._beginning = random_state()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A checkpoint written from here on comes after the validation."""
         self._validating = False
+        self._boundary = random_state()
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -114,7 +109,7 @@ class ExactResume(pl.Callback):
             log_early(trainer)
         in_step = progress.ready > progress.processed
         unfinished = in_step or self._validating
-        checkpoint[KEY] = gather_objects(trainer, self._beginning if unfinished else random_state())
+        checkpoint[KEY] = gather_objects(trainer, self._boundary if unfinished else random_state())
         position = current_position(trainer, self._logged_steps, self._validating)
         if position.total_batches:
             state_position(checkpoint["loops"]["fit_loop"], position)

@@ -32,8 +32,8 @@ class Interruption(pl.Callback):
         """The signal that asked to stop."""
         self._former: dict[signal.Signals, Any] = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen to signals; that is possible in the main thread only."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen to signals in place of Lightning; that is possible in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             return
         requeue = [REQUEUE_SIGNAL] if SLURMEnvironment.detect() else []
@@ -69,7 +69,7 @@ class Interruption(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Leave the validation if any process was asked to stop: it is repeated when the run goes on."""
-        if not trainer.sanity_checking and self._former:
+        if self._former:
             self._agree(trainer)
 
     def _agree(self, trainer: pl.Trainer) -> None:
@@ -79,13 +79,29 @@ class Interruption(pl.Callback):
         if asked:
             trainer._signal_connector.received_sigterm = True
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Stop listening; the checkpoint is written, so the job may be started again."""
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop listening."""
+        self._restore()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Stop listening."""
+        self._restore()
+
+    def _restore(self) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
         self._former = {}
+
+    def exit_status(self, trainer: pl.Trainer) -> int:
+        """What shells expect of a process that a signal ended; puts a SLURM job back that asked for it.
+
+        To be called when the checkpoint is written.
+        """
         if self.asked == REQUEUE_SIGNAL and trainer.is_global_zero:
             requeue()
+        return 128 + (self.asked or signal.SIGTERM)
 
 
 def requeue() -> None:

@@ -89,7 +89,7 @@ MODELS = {
 
 
 def make_data(source: Path, cache: Path, workers: int = 0, **options: Any) -> MaestroDataModule:
-    given = {"batch_size": 4, "clips_per_epoch": 28, "eval_clip_seconds": 0.256, "eval_batch_size": 8}
+    given = {"batch_size": 4, "clips_per_epoch": 28, "eval_clip_seconds": 0.256, "eval_batch_size": 4}
     return MaestroDataModule(
         "v3.0.0",
         source,

@@ -165,3 +165,7 @@ class FixedRateModule(ToyModule):
 
     def __init__(self, clip_samples: int = 1600) -> None:
         super().__init__(44100, clip_samples)
+
+
+class OtherModule(ToyModule):
+    """The same weights under another name."""
