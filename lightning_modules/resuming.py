@@ -102,7 +102,7 @@ def checkpoint_step(path: Path) -> int:
     """
     import torch
 
-    from lightning_modules.checkpoint import check_is_whole
+    from lightning_modules.checkpoint_io import check_is_whole
 
     check_is_whole(path)
     try:

@@ -21,7 +21,7 @@ from lightning_modules.callbacks.progress import progress_bar
 from lightning_modules.callbacks.record_run import RecordRun
 from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
 from lightning_modules.callbacks.summary import RunSummary
-from lightning_modules.checkpoint import AtomicCheckpointIO
+from lightning_modules.checkpoint_io import AtomicCheckpointIO
 from lightning_modules.errors import ExperimentError
 from lightning_modules.loggers import Monitor, run_loggers
 from lightning_modules.quiet import silence_known_warnings
@@ -174,7 +174,8 @@ class TrainerCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
         except SIGTERMException as stop:
-            (interruption,) = [each for each in self.trainer.callbacks if isinstance(each, Interruption)]
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+            (interruption,) = [each for each in callbacks if isinstance(each, Interruption)]
             raise SystemExit(interruption.exit_status(self.trainer)) from stop
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:

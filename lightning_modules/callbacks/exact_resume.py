@@ -104,7 +104,7 @@ class ExactResume(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """State position and random numbers, and write down the figures of the step before the checkpoint."""
-        progress = trainer.fit_loop.epoch_loop.batch_progress.current
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
         if progress.processed > progress.completed:
             log_early(trainer)
         in_step = progress.ready > progress.processed
@@ -117,8 +117,9 @@ class ExactResume(pl.Callback):
 
 def current_position(trainer: pl.Trainer, logged_steps: int, validating: bool) -> Position:
     """Where training stands; an unfinished step, or validation, counts as not begun."""
-    epochs, loop = trainer.fit_loop.epoch_progress.total, trainer.fit_loop.epoch_loop
-    progress = loop.batch_progress
+    loop = trainer.fit_loop.epoch_loop
+    epochs: Any = trainer.fit_loop.epoch_progress.total
+    progress: Any = loop.batch_progress
     finished, batches = max(epochs.started - 1, 0), progress.current.processed
     # `max_steps` ends an epoch early: Lightning counts it, but its other batches are still to come
     over = progress.current.ready == batches and loop._num_ready_batches_reached()

@@ -12,7 +12,7 @@ from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.exact_resume import ExactResume
 from lightning_modules.callbacks.interruption import Interruption
 from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
-from lightning_modules.checkpoint import AtomicCheckpointIO
+from lightning_modules.checkpoint_io import AtomicCheckpointIO
 from lightning_modules.csv_logger import RunCSVLogger
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
