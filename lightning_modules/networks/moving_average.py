@@ -28,10 +28,10 @@ class MovingAverage(nn.Module):
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move towards the present weights of `network`; its buffers are copied."""
-        count = int(self.updates)
-        decay = min(self.decay, (1 + count) / (10 + count))
+        # a tensor throughout: to read the count would be to wait for a GPU
+        share = 1.0 - ((1 + self.updates) / (10 + self.updates)).clamp_max(self.decay)
         for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
-            average.lerp_(weight, 1.0 - decay)
+            average.lerp_(weight, share.to(average.dtype))
         for copied, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
             copied.copy_(buffer)
         self.updates += 1

@@ -3,6 +3,7 @@ import functools
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch
@@ -121,6 +122,12 @@ class SameDraws(Callback):
         torch.manual_seed(1)
 
 
+def half_precision(scale: float = 2.0**10) -> MixedPrecision:
+    """`16-mixed` on the CPU, which the Trainer by itself has for GPUs alone."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=1000)
+    return MixedPrecision("16-mixed", "cpu", scaler=scaler)
+
+
 def fit(model: WaveGAN, steps: int = 2, size: int = 4, validation=None, **options) -> tuple[Trainer, Watch]:
     watch = Watch()
     settings: dict = {
@@ -223,12 +230,14 @@ def test_the_first_critic_loss_by_an_independent_computation():
     assert watch.logged[0]["train/critic_loss"] == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_gradients_are_clipped_after_unscaling():
-    model = make(gradient_clip_norm=1e-3, generator_optimizer=functools.partial(torch.optim.SGD, lr=1.0))
+@pytest.mark.parametrize("plugins", [[], ["half precision"]])
+@pytest.mark.parametrize("limit", [1e-3, 1e-2])
+def test_gradients_are_clipped_after_unscaling(plugins, limit):
+    model = make(gradient_clip_norm=limit, generator_optimizer=functools.partial(torch.optim.SGD, lr=1.0))
     before = [parameter.detach().clone() for parameter in model.generator.parameters()]
-    fit(model, steps=1)
+    fit(model, steps=1, plugins=[half_precision() for _ in plugins])
     moves = [one.detach() - other for one, other in zip(model.generator.parameters(), before, strict=True)]
-    assert torch.cat([move.flatten() for move in moves]).norm().item() == pytest.approx(1e-3, rel=1e-2)
+    assert torch.cat([move.flatten() for move in moves]).norm().item() == pytest.approx(limit, rel=1e-2)
 
 
 def test_learning_rates_decay_per_generator_update():
@@ -351,6 +360,37 @@ def test_bfloat16_trains_to_nearly_the_same_losses(make_model):
         fit(model, steps=3, precision=precision, callbacks=[SameDraws(), watch])
         losses.append([entry["train/generator_loss"] for entry in watch.logged])
     assert losses[0] == pytest.approx(losses[1], rel=0.05, abs=0.05)
+
+
+@pytest.mark.parametrize("make_model", [make, make_vocoder])
+def test_half_precision_with_loss_scaling_trains_to_nearly_the_same_losses(make_model):
+    losses = []
+    for options in ({}, {"plugins": [half_precision()]}):
+        model = make_model()
+        model.trunk.shuffle.radius = 0
+        watch = Watch()
+        trainer, _ = fit(model, steps=3, callbacks=[SameDraws(), watch], **options)
+        losses.append(
+            [entry[f"train/{side}_loss"] for entry in watch.logged for side in ("critic", "generator")]
+        )
+    assert trainer.precision_plugin.scaler.get_scale() == 2**10, "no step was skipped"
+    assert losses[0] == pytest.approx(losses[1], rel=0.05, abs=0.05)
+
+
+def test_an_overflow_skips_the_update_of_its_own_side_alone():
+    model = make(update_schedule=FixedUpdates(1))
+    sides = {"c": list(model.trunk.parameters()), "g": list(model.generator.parameters())}
+    before = {side: [p.detach().clone() for p in each] for side, each in sides.items()}
+
+    class Overflow(Callback):
+        def on_after_backward(self, trainer, pl_module):
+            if sides["c"][0].requires_grad:  # the critic's turn
+                sides["c"][0].grad[0] = torch.inf
+
+    trainer, _ = fit(model, steps=1, callbacks=[Overflow()], plugins=[half_precision()])
+    assert all(map(torch.equal, before["c"], sides["c"]))
+    assert not any(map(torch.equal, before["g"], sides["g"]))
+    assert trainer.precision_plugin.scaler.get_scale() == 2**9
 
 
 @pytest.mark.parametrize("loss", [NonSaturatingLoss(), HingeLoss(), LeastSquaresLoss()])
