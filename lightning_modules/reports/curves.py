@@ -19,7 +19,7 @@ class Curve(NamedTuple):
 
 
 def read_curves(path: Path, names: Iterable[str]) -> dict[str, Curve]:
-    """Columns of a run's `metrics.csv`, as Lightning's CSVLogger writes it; rows without a value are left out.
+    """Columns of a run's `metrics.csv`, as Lightning's CSVLogger writes it, less the rows without a value.
 
     Raises:
         ValueError: If the file has no such column.
