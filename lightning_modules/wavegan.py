@@ -165,7 +165,9 @@ class WaveGAN(GenerativeModule):
             if not self.update_schedule.critic_is_next():
                 break
             verdict = self._train_critic(clips, critic_optimizer)
-        self._train_generator(clips, verdict or self._look_at(clips), generator_optimizer)
+        if verdict is None or self.update_schedule.needs_accuracy:  # of this critic, not of the one before
+            verdict = self._look_at(clips)
+        self._train_generator(clips, verdict, generator_optimizer)
         step_schedulers(self)
 
     def _train_critic(self, clips: Tensor, optimizer: LightningOptimizer) -> Verdict:
@@ -216,7 +218,10 @@ class WaveGAN(GenerativeModule):
         self._step(optimizer, "generator_loss", terms)
         if self.average is not None:
             self.average.update(self._synthesis())
-        self.update_schedule.after_generator(self._accuracy(verdict, score_per_clip(scores, len(clips))))
+        accuracy = 0.5
+        if self.update_schedule.needs_accuracy:
+            accuracy = self._accuracy(verdict, score_per_clip(scores, len(clips)))
+        self.update_schedule.after_generator(accuracy)
 
     def _step(self, optimizer: LightningOptimizer, name: str, terms: dict[str, Term]) -> None:
         """Update one side's parameters by the weighted sum of the terms, and log them all."""
@@ -251,7 +256,7 @@ class WaveGAN(GenerativeModule):
 
     @torch.no_grad()
     def _look_at(self, clips: Tensor) -> Verdict:
-        """The critic's view of real clips, for a generator update that no critic update came before."""
+        """The present critic's view of real clips."""
         maps = self.trunk(clips)
         return Verdict(score_per_clip(self.score_head(maps), len(clips)), self._convert(maps))
 

@@ -255,6 +255,39 @@ def test_adaptive_schedule_in_training():
     assert order.count("g") == 6 and "c" in order
 
 
+class Jump(torch.optim.Optimizer):
+    """Adds 100 to the last parameter at each step: the bias of a score, if that comes last."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+
+    def step(self, closure=None):
+        if closure is not None:
+            closure()
+        self.param_groups[0]["params"][-1].data += 100
+
+
+def test_the_generator_is_judged_by_one_critic_not_by_two():
+    schedule = AdaptiveUpdates(0.99, 0.01, max_critic_steps=1, max_generator_steps=1)
+    still = functools.partial(torch.optim.SGD, lr=0.0)
+    without_f = {"feature_head": None, "feature_mapping": None, "gradient_penalty": None}
+    model = make(
+        update_schedule=schedule,
+        critic_optimizer=Jump,
+        generator_optimizer=still,
+        ema_decay=None,
+        **without_f,
+    )
+    model.trunk.shuffle.radius = 0
+    for parameter in model.generator.parameters():
+        torch.nn.init.zeros_(parameter)  # so that it makes silence
+    assert model.configure_optimizers()[1]["optimizer"].param_groups[0]["params"][-1].shape == (1,)
+    _, watch = fit(model, steps=1)
+    real, silence = model._score(clips(4)), model._score(torch.zeros(1, 1, CLIP))
+    assert silence.item() == pytest.approx(100) and 0 < (real > silence).float().mean() < 1
+    assert watch.logged[0]["train/critic_accuracy"] == (real > silence).float().mean()
+
+
 def test_the_average_makes_audio_and_shares_no_storage():
     model = make()
     fit(model, steps=3)
