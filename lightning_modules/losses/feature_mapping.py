@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.discriminator import FeatureMaps
@@ -71,57 +70,6 @@ class PairedFeatureDistance(FeatureMapping):
     def forward(self, generated: Tensor, real: Tensor) -> Tensor:
         """See `FeatureMapping.forward`."""
         return (generated - real).abs().mean()
-
-
-class SlicedFeatureDistance(FeatureMapping):
-    """Sliced Wasserstein distance of frames: whole distributions instead of means and covariances.
-
-    Frames are projected on lines; on each, the sorted values of generated and of real frames are compared,
-    (g_(i) - r_(i))², which is the squared 2-Wasserstein distance in one dimension. The lines are the features
-    themselves, and random directions through pairs of frames `context` apart, drawn anew each time: there it
-    shows whether harmonics sound together, and go on sounding.
-    Source: Rabin et al. 2011, "Wasserstein Barycenter and its Application to Texture Mixing"; Heitz et al.
-    2021, "A Sliced Wasserstein Loss for Neural Texture Synthesis".
-
-    Args:
-        num_projections: Random directions.
-        context: Frames between the two of a pair; 0 for directions through single frames.
-    """
-
-    paired = False
-
-    def __init__(self, num_projections: int = 128, context: int = 4) -> None:
-        super().__init__()
-        if num_projections < 1 or context < 0:
-            raise OptionError(
-                f"SlicedFeatureDistance: num_projections is {num_projections} and context {context}",
-                "give at least 1 projection and a context of 0 or more",
-            )
-        self.num_projections = num_projections
-        self.context = context
-
-    def forward(self, generated: Tensor, real: Tensor) -> Tensor:
-        """See `FeatureMapping.forward`; B' = B. Mean over lines of each of the two kinds, added."""
-        both = torch.stack([generated, real.to(generated.dtype)])  # (2, B, F, N)
-        single = both.transpose(2, 3).flatten(1, 2)  # (2, B * N, F)
-        pairs = frame_pairs(both, self.context).flatten(1, 2)
-        directions = torch.randn(pairs.shape[-1], self.num_projections, device=both.device)
-        projected = pairs @ functional.normalize(directions, dim=0)  # (2, B * N', directions)
-        return quantile_distance(single) + quantile_distance(projected)
-
-
-def frame_pairs(features: Tensor, context: int) -> Tensor:
-    """Each frame beside the one `context` later: (..., F, N) -> (..., N - context, 2 F), or (..., N, F)."""
-    frames = features.transpose(-1, -2)
-    if context == 0:
-        return frames
-    return torch.cat([frames[..., :-context, :], frames[..., context:, :]], dim=-1)
-
-
-def quantile_distance(values: Tensor) -> Tensor:
-    """Mean squared difference of the sorted values of two samples, by column: (2, n, columns) -> scalar."""
-    ordered = values.sort(dim=1).values
-    return (ordered[0] - ordered[1]).square().mean()
 
 
 def frame_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
