@@ -218,10 +218,8 @@ class WaveGAN(GenerativeModule):
         self._step(optimizer, "generator_loss", terms)
         if self.average is not None:
             self.average.update(self._synthesis())
-        accuracy = 0.5
-        if self.update_schedule.needs_accuracy:
-            accuracy = self._accuracy(verdict, score_per_clip(scores, len(clips)))
-        self.update_schedule.after_generator(accuracy)
+        clip_scores, judged = score_per_clip(scores, len(clips)), self.update_schedule.needs_accuracy
+        self.update_schedule.after_generator(self._accuracy(verdict, clip_scores) if judged else 0.5)
 
     def _step(self, optimizer: LightningOptimizer, name: str, terms: dict[str, Term]) -> None:
         """Update one side's parameters by the weighted sum of the terms, and log them all."""
@@ -262,13 +260,10 @@ class WaveGAN(GenerativeModule):
 
     def _accuracy(self, verdict: Verdict, generated_scores: Tensor) -> float:
         """Log how well the critic tells real from generated; over all devices, if the schedule asks."""
-        scores = verdict.scores, generated_scores.detach()
-        if not self.update_schedule.needs_accuracy:  # nor need a GPU be waited for
-            self.log("train/critic_accuracy", ranking_accuracy(*scores))
-            return 0.5
-        accuracy = ranking_accuracy(*(gather(self, each) for each in scores))
+        scores, is_needed = (verdict.scores, generated_scores.detach()), self.update_schedule.needs_accuracy
+        accuracy = ranking_accuracy(*(gather(self, each) if is_needed else each for each in scores))
         self.log("train/critic_accuracy", accuracy)
-        return float(accuracy)
+        return float(accuracy) if is_needed else 0.5  # a GPU is not waited for without need
 
     def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
         """Log what the critic makes of unseen clips; if it accepts training clips alone, it overfits."""
