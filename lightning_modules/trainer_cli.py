@@ -23,10 +23,11 @@ from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
 from lightning_modules.callbacks.summary import RunSummary
 from lightning_modules.checkpoint_io import AtomicCheckpointIO
 from lightning_modules.errors import ExperimentError
-from lightning_modules.loggers import Monitor, run_loggers
+from lightning_modules.loggers import run_loggers
 from lightning_modules.quiet import silence_known_warnings
 from lightning_modules.resuming import AUTO, find_checkpoint, readable_checkpoint
 from lightning_modules.runs import latest_config, plan_run, run_of_checkpoint
+from lightning_modules.wandb_logger import Monitor, WandbOptions
 
 SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
 """Options that the data module decides and the model follows."""
@@ -87,7 +88,7 @@ class TrainerCLI(LightningCLI):
             default=False,
             help="Pass over a damaged checkpoint and go on from the run's previous one.",
         )
-        parser.add_argument("--tags", type=list[str], default=[], help="Labels of the run in W&B.")
+        parser.add_class_arguments(WandbOptions, "wandb")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         for option in SHARED_OPTIONS:
             parser.link_arguments(f"data.init_args.{option}", f"model.init_args.{option}")
@@ -160,12 +161,12 @@ class TrainerCLI(LightningCLI):
         """W&B and CSV, unless `trainer.logger` says otherwise (False: none)."""
         if configured is not None and configured is not True:
             return configured
-        options = self.config[self.subcommand]
+        checkpoint = self.config[self.subcommand].checkpoint
         loggers: list[Logger] = run_loggers(
             self.run,
             config=self.saved_options,
-            tags=options.tags,
-            monitor=Monitor(options.checkpoint.monitor, options.checkpoint.mode),
+            options=self.config_init[self.subcommand].wandb,
+            monitor=Monitor(checkpoint.monitor, checkpoint.mode),
         )
         return loggers
 

@@ -13,6 +13,9 @@ from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.errors import OptionError
 from lightning_modules.runs import free_path
 
+TABLE_COLUMNS = ["step", "clip", "kind", "peak", "audio", "spectrogram"]
+"""Of the table of samples in W&B; `peak` is the largest absolute sample."""
+
 
 class AudioLogger(pl.Callback):
     """Every few validations, writes clips as WAV and their mel spectrograms as PNG, and sends them to W&B.
@@ -161,7 +164,7 @@ def write_group(folder: Path, name: str, waveforms: dict[str, Tensor], sample_ra
     from lightning_modules.reports.figures import spectrogram_figure
 
     for title, waveform in waveforms.items():
-        stem = f"{name}_{title}" if len(waveforms) > 1 else name
+        stem = file_stem(name, title, waveforms)
         pcm = waveform.detach().float().clamp(-1.0, 1.0).cpu().T.numpy()  # (T, C)
         soundfile.write(folder / f"{stem}.wav", pcm, sample_rate, subtype="PCM_16")
     spectrogram_figure(waveforms, sample_rate).savefig(folder / f"{name}.png")
@@ -170,12 +173,11 @@ def write_group(folder: Path, name: str, waveforms: dict[str, Tensor], sample_ra
 def log_to_wandb(
     logger: WandbLogger, folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int
 ) -> None:
-    """Send the files that `write_group` wrote, grouped by title."""
+    """Send the files that `write_group` wrote: audio by title, pictures by kind, and a table of it all."""
     audio: dict[str, list[Path]] = {}
     for name, waveforms in groups.items():
         for title in waveforms:
-            stem = f"{name}_{title}" if len(waveforms) > 1 else name
-            audio.setdefault(title, []).append(folder / f"{stem}.wav")
+            audio.setdefault(title, []).append(folder / f"{file_stem(name, title, waveforms)}.wav")
     for title, paths in audio.items():
         captions = [path.stem for path in paths]
         logger.log_audio(f"audio/{title}", [str(path) for path in paths], step=global_step, caption=captions)
@@ -184,3 +186,22 @@ def log_to_wandb(
         if names:
             pictures = [str(folder / f"{name}.png") for name in names]
             logger.log_image(f"spectrogram/{kind}", pictures, step=global_step, caption=names)
+    logger.log_table("samples", TABLE_COLUMNS, table_rows(folder, groups, global_step), step=global_step)
+
+
+def file_stem(name: str, title: str, waveforms: dict[str, Tensor]) -> str:
+    """Name of the WAV file of one waveform of a group, without `.wav`."""
+    return f"{name}_{title}" if len(waveforms) > 1 else name
+
+
+def table_rows(folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int) -> list[list[object]]:
+    """A row for each waveform, as `TABLE_COLUMNS` says; players and pictures are W&B's own types."""
+    import wandb
+
+    rows: list[list[object]] = []
+    for name, waveforms in groups.items():
+        for title, waveform in waveforms.items():
+            peak = waveform.detach().float().abs().amax().item()
+            player = wandb.Audio(str(folder / f"{file_stem(name, title, waveforms)}.wav"))
+            rows.append([global_step, name, title, peak, player, wandb.Image(str(folder / f"{name}.png"))])
+    return rows

@@ -5,11 +5,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from lightning_modules.code_version import code_version
 from lightning_modules.runs import next_config_path
 
 
 class RecordRun(pl.Callback):
-    """Keeps the resolved options beside the results and tells the loggers which data was used.
+    """Keeps the resolved options beside the results and tells the loggers which data and code was used.
 
     It comes first among the callbacks: its `setup` makes every process of a multi-device run write into the
     folder that the first process chose.
@@ -34,16 +35,18 @@ class RecordRun(pl.Callback):
             self._written = True
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the identity of the data."""
-        self._log_data_identity(trainer)
+        """Log the identity of data and code."""
+        self._log_identity(trainer)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the identity of the data."""
-        self._log_data_identity(trainer)
+        """Log the identity of data and code."""
+        self._log_identity(trainer)
 
-    def _log_data_identity(self, trainer: pl.Trainer) -> None:
-        identity: dict[str, Any] | None = getattr(trainer.datamodule, "identity", None)  # type: ignore[attr-defined]
-        if identity:
-            for logger in trainer.loggers:
-                if not isinstance(logger, pl.loggers.CSVLogger):  # it would write a second copy of the config
-                    logger.log_hyperparams({"data_identity": identity})
+    def _log_identity(self, trainer: pl.Trainer) -> None:
+        # CSVLogger would write a second copy of the config
+        loggers = [logger for logger in trainer.loggers if not isinstance(logger, pl.loggers.CSVLogger)]
+        if not loggers or not trainer.is_global_zero:
+            return
+        data: dict[str, Any] | None = getattr(trainer.datamodule, "identity", None)  # type: ignore[attr-defined]
+        for logger in loggers:
+            logger.log_hyperparams({"data_identity": data, "code": code_version()})

@@ -154,6 +154,8 @@ class RunCheckpoint(ModelCheckpoint):
         if self.write_last and trainer.global_step > self.last_step_written:
             trainer.save_checkpoint(Path(str(self.dirpath)) / LAST_NAME, self.save_weights_only)
             self.last_step_written = trainer.global_step
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(self)
 
 
 def validation_is_next(trainer: pl.Trainer) -> bool:

@@ -6,9 +6,10 @@ import pytest
 import wandb
 from lightning.pytorch.loggers import CSVLogger
 
-from lightning_modules import loggers
-from lightning_modules.loggers import Monitor, RunWandbLogger, run_loggers, wandb_mode
+from lightning_modules import wandb_logger
+from lightning_modules.loggers import run_loggers, wandb_mode
 from lightning_modules.runs import Run
+from lightning_modules.wandb_logger import Monitor, RunWandbLogger, WandbOptions
 
 MONITOR = Monitor("val/x", "min")
 
@@ -53,7 +54,7 @@ def test_online_only_with_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_disabled_wandb_leaves_the_csv_file(tmp_path: Path) -> None:
-    (only,) = run_loggers(make_run(tmp_path), {}, [], MONITOR)
+    (only,) = run_loggers(make_run(tmp_path), {}, WandbOptions(), MONITOR)
     assert isinstance(only, CSVLogger)
     only.log_metrics({"val/x": 0.5}, step=3)
     only.save()
@@ -63,7 +64,7 @@ def test_disabled_wandb_leaves_the_csv_file(tmp_path: Path) -> None:
 
 def test_offline_run_lies_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    logger, _ = run_loggers(make_run(tmp_path), {"model": {"beta": 0.3}}, ["first"], MONITOR)
+    logger, _ = run_loggers(make_run(tmp_path), {"model": {"beta": 0.3}}, WandbOptions(tags=["first"]), MONITOR)
     assert isinstance(logger, RunWandbLogger)
     started = logger.experiment
     assert (started.id, started.group, started.job_type) == ("run1", "vae", "fit")
@@ -78,7 +79,7 @@ def test_offline_run_lies_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_other_verbs_get_a_run_of_their_own_in_the_group(tmp_path: Path) -> None:
-    logger = RunWandbLogger(make_run(tmp_path, "test"), "offline", {}, [], MONITOR)
+    logger = RunWandbLogger(make_run(tmp_path, "test"), "offline", {}, WandbOptions(), MONITOR)
     init = logger._wandb_init
     assert (init["id"], init["group"], init["job_type"], init["resume"]) == (
         "run1-test",
@@ -103,8 +104,8 @@ def test_failing_wandb_falls_back_and_training_goes_on(
     real_init = wandb.init
     monkeypatch.setattr(wandb, "init", refuse)
     said: list[str] = []
-    monkeypatch.setattr(loggers, "rank_zero_info", said.append)
-    logger = RunWandbLogger(make_run(tmp_path), "online", {}, [], MONITOR)
+    monkeypatch.setattr(wandb_logger, "rank_zero_info", said.append)
+    logger = RunWandbLogger(make_run(tmp_path), "online", {}, WandbOptions(), MONITOR)
     logger.log_metrics({"val/x": 1.0}, step=1)
     logger.finalize("success")
     assert tried == ["online", "offline", "disabled"]

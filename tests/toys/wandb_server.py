@@ -49,6 +49,16 @@ class StoredRun:
 
 
 @dataclass
+class StoredArtifact:
+    """A version of an artifact: files by name, once it is committed."""
+
+    name: str
+    aliases: list[str]
+    files: dict[str, bytes] = field(default_factory=dict)
+    committed: bool = False
+
+
+@dataclass
 class StoredSweep:
     """A sweep, and the runs handed out so far: name -> parameters in W&B's form."""
 
@@ -68,7 +78,7 @@ class WandbServer(ThreadingHTTPServer):
         self.lock = threading.RLock()
         self.runs: dict[str, StoredRun] = {}
         self.sweeps: dict[str, StoredSweep] = {}
-        self.artifacts: dict[str, dict[str, Any]] = {}
+        self.artifacts: dict[str, StoredArtifact] = {}
         self.operations: dict[str, int] = defaultdict(int)
         self.unknown: list[str] = []
         self.broken = False  # answers 500 to everything, like a backend that is down
@@ -157,6 +167,44 @@ class WandbServer(ThreadingHTTPServer):
             commands = [self.next_command(variables["id"])]
         return {"agentHeartbeat": {"agent": {"id": variables["id"]}, "commands": json.dumps(commands)}}
 
+    def graphql_ArtifactType(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"artifact": None}}
+
+    def graphql_CreateArtifact(self, variables: dict[str, Any]) -> dict[str, Any]:
+        asked = variables["input"]
+        identity = f"artifact{len(self.artifacts)}"
+        self.artifacts[identity] = StoredArtifact(
+            asked["artifactCollectionName"], [alias["alias"] for alias in asked["aliases"]]
+        )
+        sequence = {"id": "s", "name": asked["artifactCollectionName"], "latestArtifact": None}
+        artifact = {"id": identity, "state": "PENDING", "artifactSequence": sequence, "digest": "d"}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def graphql_CreateArtifactManifest(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"createArtifactManifest": self._manifest(variables["artifactID"])}
+
+    def graphql_UpdateArtifactManifest(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"updateArtifactManifest": self._manifest(variables["artifactManifestID"])}
+
+    def _manifest(self, identity: str) -> dict[str, Any]:
+        url = f"{self.url}/storage/{identity}/manifest.json"
+        return {"artifactManifest": {"id": identity, "file": {"id": "f", "uploadUrl": url, "uploadHeaders": []}}}
+
+    def graphql_CreateArtifactFiles(self, variables: dict[str, Any]) -> dict[str, Any]:
+        nodes = []
+        for file in variables["input"]["artifactFiles"]:
+            identity = file["artifactID"]
+            path = f"{identity}/{file['name']}"
+            node = {"storagePath": path, "uploadUrl": f"{self.url}/storage/{path}", "uploadHeaders": []}
+            node |= {"uploadMultipartUrls": None, "artifact": {"id": identity}}
+            nodes.append({"node": node})
+        return {"createArtifactFiles": {"files": {"edges": nodes}}}
+
+    def graphql_CommitArtifact(self, variables: dict[str, Any]) -> dict[str, Any]:
+        identity = variables["artifactID"]
+        self.artifacts[identity].committed = True
+        return {"commitArtifact": {"artifact": {"id": identity, "digest": "d"}}}
+
     def next_command(self, sweep_name: str) -> dict[str, Any]:
         """What an idle agent is to do: the run that W&B's engine suggests after those that ended."""
         from sweeps import RunState, SweepRun, next_run
@@ -231,8 +279,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self._body()
         _, _, owner, name = self.path.split("/", 3)
         with self.server.lock:
-            if owner in self.server.runs:
-                self.server.runs[owner].files[name] = body
+            stored = self.server.runs.get(owner) or self.server.artifacts.get(owner)
+            if stored:
+                stored.files[name] = body
         self._reply({}, 500 if self.server.broken else 200)
 
     do_GET = do_POST
