@@ -25,3 +25,7 @@ class RunError(ExperimentError):
 
 class CheckpointError(ExperimentError):
     """A checkpoint cannot be described, opened or trusted."""
+
+
+class SweepError(ExperimentError):
+    """A sweep file cannot be used, or a sweep cannot go on."""

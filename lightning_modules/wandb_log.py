@@ -2,8 +2,8 @@
 
 The file is a LevelDB log (https://github.com/google/leveldb/blob/main/doc/log_format.md): blocks of 32 KiB
 hold fragments, each with a header of 7 bytes: checksum (4, little-endian), length (2), type (1: whole,
-2: first, 3: middle, 4: last). Seven bytes that W&B puts before the first block count as part of it. Each entry
-is a `Record` of wandb's protocol.
+2: first, 3: middle, 4: last). Seven bytes that W&B puts before the first block count as part of it. Each
+entry is a `Record` of wandb's protocol.
 """
 
 import json
@@ -12,10 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from wandb.proto.wandb_internal_pb2 import Record
+from typing import Any
 
 BLOCK_BYTES = 32_768
 _HEADER = struct.Struct("<IHB")
@@ -24,13 +21,13 @@ _MAGIC = b":W&B"
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
-def read_records(path: Path) -> Iterator["Record"]:
-    """The records of a `.wandb` file in order, up to where it was cut off.
+def read_records(path: Path) -> Iterator[Any]:
+    """The records (`wandb.proto`'s `Record`) of a `.wandb` file in order, up to where it was cut off.
 
     Raises:
         ValueError: If it is not such a file.
     """
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
     for entry in _entries(path):
         yield Record.FromString(entry)
@@ -61,10 +58,14 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
     """The logged rows of a `.wandb` file, W&B's own values (`_step`, `_timestamp` …) among them."""
     for record in read_records(path):
         if record.WhichOneof("record_type") == "history":
-            yield {
-                item.key or ".".join(item.nested_key): json.loads(item.value_json)
-                for item in record.history.item
-            }
+            row: dict[str, Any] = {}
+            for item in record.history.item:
+                *outer, last = item.nested_key or [item.key]
+                place = row
+                for name in outer:
+                    place = place.setdefault(name, {})
+                place[last] = json.loads(item.value_json)
+            yield row
 
 
 @dataclass

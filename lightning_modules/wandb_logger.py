@@ -210,6 +210,8 @@ class RunWandbLogger(WandbLogger):
             console="off",
             # W&B's own messages break a live progress bar; one line says all that is needed
             silent=True,
+            # W&B holds back 15 s of a run's log otherwise, which a kill would lose
+            x_transaction_log_flush_interval=1.0,
             # another run in this process, of a notebook or an earlier verb, is left alone
             reinit="create_new",
         )

@@ -48,7 +48,9 @@ def server(folder: Path) -> Iterator[WandbServer]:
         wandb.teardown()  # its settings are those of the tests before
         options = ["--wandb.name=first run", "--wandb.tags=[tiny, toy]", "--wandb.group=studies"]
         options += ["--wandb.job_type=smoke", "--wandb.log_checkpoints=true"]
-        main(["fit", "--config=toy.yaml", "--run_id=one", "--model.val_log_mel=[3, 1, 2, 4]", *options, *QUIET])
+        main(
+            ["fit", "--config=toy.yaml", "--run_id=one", "--model.val_log_mel=[3, 1, 2, 4]", *options, *QUIET]
+        )
         first = len(server.runs["one"].history)
         main(["fit", "--ckpt_path=runs/toy/one/checkpoints/last.ckpt", "--trainer.max_epochs=4", *QUIET])
         main(["test", "--ckpt_path=runs/toy/one/checkpoints/best.ckpt", *QUIET])
@@ -71,7 +73,11 @@ def contains(whole: object, part: object) -> bool:
 
 def test_identity(run: StoredRun) -> None:
     fields = run.fields
-    assert (fields["displayName"], fields["groupName"], fields["jobType"]) == ("first run", "studies", "smoke")
+    assert (fields["displayName"], fields["groupName"], fields["jobType"]) == (
+        "first run",
+        "studies",
+        "smoke",
+    )
     assert fields["tags"] == ["tiny", "toy"]
     assert fields["project"] == "maestro-lightning"
 
@@ -86,9 +92,7 @@ def test_the_whole_resolved_config_with_data_and_code(run: StoredRun, folder: Pa
 
 
 def test_scalars_are_those_of_the_csv_file_in_order(run: StoredRun, folder: Path) -> None:
-    logged = [
-        (row["trainer/global_step"], row["train/loss"]) for row in run.history if "train/loss" in row
-    ]
+    logged = [(row["trainer/global_step"], row["train/loss"]) for row in run.history if "train/loss" in row]
     assert [step for step, _ in logged] == list(range(16)), "no step is missing, doubled or out of order"
     texts = [(folder / f"runs/toy/one/metrics/version_{n}/metrics.csv").read_text() for n in (0, 1)]
     for _, loss in logged:

@@ -64,7 +64,9 @@ def test_disabled_wandb_leaves_the_csv_file(tmp_path: Path) -> None:
 
 def test_offline_run_lies_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    logger, _ = run_loggers(make_run(tmp_path), {"model": {"beta": 0.3}}, WandbOptions(tags=["first"]), MONITOR)
+    logger, _ = run_loggers(
+        make_run(tmp_path), {"model": {"beta": 0.3}}, WandbOptions(tags=["first"]), MONITOR
+    )
     assert isinstance(logger, RunWandbLogger)
     started = logger.experiment
     assert (started.id, started.group, started.job_type) == ("run1", "vae", "fit")

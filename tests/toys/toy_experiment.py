@@ -1,5 +1,8 @@
 """A model of one weight and data of noise: what the tests of the CLI and the callbacks train."""
 
+import os
+import signal
+import time
 from typing import NamedTuple
 
 import lightning.pytorch as pl
@@ -118,12 +121,14 @@ class ToyModule(GenerativeModule):
         network: nn.Module | None = None,
         optimizer: OptimizerCallable | None = None,
         fail_at_step: int = -1,
+        kill_at_step: int = -1,
         val_log_mel: list[float] | None = None,
     ) -> None:
         super().__init__(sample_rate, clip_samples, channels)
         self.network = network if network is not None else Scale()
         self.optimizer = optimizer
         self.fail_at_step = fail_at_step
+        self.kill_at_step = kill_at_step
         self.val_log_mel = val_log_mel
 
     def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
@@ -136,6 +141,11 @@ class ToyModule(GenerativeModule):
     def training_step(self, batch: ToyBatch, batch_idx: int) -> Tensor:
         if self.global_step == self.fail_at_step:
             raise RuntimeError("the toy was told to fail")
+        if self.global_step == self.kill_at_step:
+            for logger in self.trainer.loggers:
+                _ = logger.experiment  # waits until W&B has been told all
+            time.sleep(2.5)  # and its own process has written it down
+            os.kill(os.getpid(), signal.SIGKILL)
         loss = (self.network(batch.waveform) - batch.waveform).square().mean()
         self.log("train/loss", loss, prog_bar=True)
         return loss

@@ -188,7 +188,9 @@ class WandbServer(ThreadingHTTPServer):
 
     def _manifest(self, identity: str) -> dict[str, Any]:
         url = f"{self.url}/storage/{identity}/manifest.json"
-        return {"artifactManifest": {"id": identity, "file": {"id": "f", "uploadUrl": url, "uploadHeaders": []}}}
+        return {
+            "artifactManifest": {"id": identity, "file": {"id": "f", "uploadUrl": url, "uploadHeaders": []}}
+        }
 
     def graphql_CreateArtifactFiles(self, variables: dict[str, Any]) -> dict[str, Any]:
         nodes = []
@@ -239,7 +241,11 @@ class WandbServer(ThreadingHTTPServer):
         with self.lock:
             run = self.runs[run_name]
             for name, chunk in content.get("files", {}).items():
-                rows = [json.loads(line) for line in chunk["content"]] if name.endswith(("jsonl", "json")) else []
+                rows = (
+                    [json.loads(line) for line in chunk["content"]]
+                    if name.endswith(("jsonl", "json"))
+                    else []
+                )
                 if name == "wandb-history.jsonl":
                     run.lines.update(enumerate(rows, chunk["offset"]))
                 elif name == "wandb-summary.json":
