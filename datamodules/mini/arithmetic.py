@@ -66,7 +66,7 @@ def log(x: ArrayLike) -> Floats:
     small = mantissa < _SQRT_HALF
     mantissa = np.where(small, mantissa * 2.0, mantissa)
     power = np.where(small, exponent - 1, exponent).astype(np.float64)
-    ratio = (mantissa - 1.0) / (mantissa + 1.0)
+    ratio: Floats = (mantissa - 1.0) / (mantissa + 1.0)
     return ratio * _horner(ratio * ratio, _ATANH) + power * _LN2_LOW + power * _LN2_HIGH
 
 

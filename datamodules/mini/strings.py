@@ -78,7 +78,7 @@ def prompt_decay(key: int, frequency: Floats) -> Floats:
     The first partial falls 60 dB in 13 s at A0, 3.6 s at C4, 0.6 s at C8; internal losses add with frequency.
     """
     slowest = 0.53 * exp((key - 21) * 0.0335)
-    excess = np.maximum(frequency - fundamental(key), 0.0) / 1000.0
+    excess: Floats = np.maximum(frequency - fundamental(key), 0.0) / 1000.0
     return slowest + 0.65 * excess + 0.20 * excess * excess
 
 

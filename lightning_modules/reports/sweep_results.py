@@ -84,16 +84,16 @@ def parallel_coordinates(plan: SweepPlan, trials: Sequence[Trial]) -> "Figure":
 
     names = [*plan.parameters, plan.metric]
     rows = [
-        (trial, [*(trial.parameters.get(name) for name in plan.parameters), trial.value]) for trial in trials
+        (trial.number, [*(trial.parameters.get(name) for name in plan.parameters), trial.value])
+        for trial in reversed(ranked(plan, trials))  # the best is drawn last
     ]
-    rows = [(trial, values) for trial, values in rows if None not in values]
+    rows = [(number, values) for number, values in rows if None not in values]
     figure = Figure(figsize=(max(1.7 * len(names), 6.0), 4.2), dpi=100)
     axes = figure.add_axes((0.07, 0.16, 0.86, 0.74))
     scales = [AxisScale([values[place] for _, values in rows]) for place in range(len(names))]
-    rows.sort(key=lambda row: row[1][-1], reverse=not plan.maximizes)  # the best is drawn last
-    for trial, values in rows:
+    for number, values in rows:
         heights = [scale.height(value) for scale, value in zip(scales, values, strict=True)]
-        _draw_line(axes, heights, trial.number == DEFAULT, is_good=_goodness(plan, heights[-1]))
+        _draw_line(axes, heights, number == DEFAULT, is_good=_goodness(plan, heights[-1]))
     for place, (name, scale) in enumerate(zip(names, scales, strict=True)):
         _draw_axis(axes, place, short_name(name) if place < len(names) - 1 else name, scale)
     axes.set_xlim(-0.25, len(names) - 0.55)

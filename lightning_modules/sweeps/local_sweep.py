@@ -181,7 +181,7 @@ class LocalSweep:
 
 
 def short_name(name: str) -> str:
-    """An option's name without what most share: `model.init_args.optimizer.init_args.lr` is `optimizer.lr`."""
+    """An option's name without what most share: `optimizer.lr` for `model.optimizer.init_args.lr`."""
     parts = [part for part in name.split(".") if part != "init_args"]
     return ".".join(parts[1:] if len(parts) > 1 and parts[0] in ("model", "data", "trainer") else parts)
 
