@@ -43,10 +43,8 @@ class RecordRun(pl.Callback):
         self._log_identity(trainer)
 
     def _log_identity(self, trainer: pl.Trainer) -> None:
-        # CSVLogger would write a second copy of the config
-        loggers = [logger for logger in trainer.loggers if not isinstance(logger, pl.loggers.CSVLogger)]
-        if not loggers or not trainer.is_global_zero:
+        if not trainer.loggers or not trainer.is_global_zero:
             return
         data: dict[str, Any] | None = getattr(trainer.datamodule, "identity", None)  # type: ignore[attr-defined]
-        for logger in loggers:
+        for logger in trainer.loggers:
             logger.log_hyperparams({"data_identity": data, "code": code_version()})
