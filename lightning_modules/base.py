@@ -76,6 +76,15 @@ class GenerativeModule(pl.LightningModule, ABC):
     can_sample: bool = True
     """Whether `sample` works; not for an instance that makes audio from other audio alone, as a vocoder."""
 
+    can_interpolate: bool = False
+    """Whether audio comes from latents that `decode_latent` takes; see `LatentModule`."""
+
+    latent_is_gaussian: bool = False
+    """Whether latents are drawn from about N(0, I), so that interpolation follows the sphere they lie near."""
+
+    latent_hop_samples: int = 1
+    """Samples per latent frame, counted from the first sample: audio may be cut at its multiples."""
+
     def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
         super().__init__()
         self.sample_rate = sample_rate
@@ -110,6 +119,24 @@ class GenerativeModule(pl.LightningModule, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not encode audio: it has no reconstruct()")
 
+    def draw_latent(
+        self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw the latents of clips; arguments as for `sample`.
+
+        Returns:
+            (N, Z, L), L = ceil(T / latent_hop_samples).
+        """
+        raise NotImplementedError(f"{type(self).__name__} draws no latents")
+
+    def encode_latent(self, waveform: Tensor) -> Tensor:
+        """Latents (B, Z, L) that `waveform` (B, C, T) is reconstructed from, without noise."""
+        raise NotImplementedError(f"{type(self).__name__} does not encode audio")
+
+    def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
+        """Audio (B, C, T) in [-1, 1] from latents (B, Z, L), cut to `num_samples` if given."""
+        raise NotImplementedError(f"{type(self).__name__} decodes no latents")
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.
 
@@ -130,3 +157,23 @@ class GenerativeModule(pl.LightningModule, ABC):
         from lightning_modules.checkpoint import check_fits
 
         check_fits(self, checkpoint)
+
+
+class LatentModule(GenerativeModule):
+    """A GenerativeModule whose audio comes from latents: implement `decode_latent`, and the others it can.
+
+    `sample` needs `draw_latent`; `reconstruct` needs `encode_latent` and `can_reconstruct`.
+    """
+
+    can_interpolate = True
+
+    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """Decode drawn latents; see `GenerativeModule.sample`."""
+        num_samples = self.clip_samples if num_samples is None else num_samples
+        return self.decode_latent(self.draw_latent(num_clips, num_samples, temperature), num_samples)
+
+    def reconstruct(self, waveform: Tensor) -> Tensor:
+        """Decode the latents of `waveform`; see `GenerativeModule.reconstruct`."""
+        if not self.can_reconstruct:
+            return super().reconstruct(waveform)
+        return self.decode_latent(self.encode_latent(waveform), waveform.shape[-1])

@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.base import LatentModule, WaveformBatch
 from lightning_modules.distributions.likelihoods import Likelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import Prior
@@ -42,7 +42,7 @@ class Forward(NamedTuple):
     output: Tensor
 
 
-class VAE(GenerativeModule):
+class VAE(LatentModule):
     """Variational autoencoder of raw audio (Kingma & Welling 2014).
 
     x (B, C, T) -> encoder -> fully connected layer -> q(z|x) = N(mean, diag exp(log_variance)) -> z, and
@@ -74,6 +74,7 @@ class VAE(GenerativeModule):
     """
 
     can_reconstruct = True
+    latent_is_gaussian = True
 
     def __init__(
         self,
@@ -286,15 +287,20 @@ class VAE(GenerativeModule):
         """Reconstruct a batch: (B, C, T)."""
         return self.reconstruct(batch.waveform)
 
-    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Decode draws from the prior; see `GenerativeModule.sample`."""
-        num_samples = self.clip_samples if num_samples is None else num_samples
-        latent = self.prior.sample(num_clips, -(-num_samples // self.latent_hop_samples), temperature)
-        return self.decode(latent, num_samples).clamp(-1.0, 1.0)
+    def draw_latent(
+        self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw from the prior; see `GenerativeModule.draw_latent`."""
+        num_frames = -(-(num_samples or self.clip_samples) // self.latent_hop_samples)
+        return self.prior.sample(num_clips, num_frames, temperature)
 
-    def reconstruct(self, waveform: Tensor) -> Tensor:
-        """Decode the posterior mean; see `GenerativeModule.reconstruct`."""
-        return self.decode(self.encode(waveform).mean, waveform.shape[-1]).clamp(-1.0, 1.0)
+    def encode_latent(self, waveform: Tensor) -> Tensor:
+        """The posterior mean; see `GenerativeModule.encode_latent`."""
+        return self.encode(waveform).mean
+
+    def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
+        """Mean of p(x|z) within full scale; see `GenerativeModule.decode_latent`."""
+        return self.decode(latent, num_samples).clamp(-1.0, 1.0)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
         """One optimiser over everything; the scheduler, if any, is stepped with it."""

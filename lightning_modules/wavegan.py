@@ -8,7 +8,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.base import LatentModule, WaveformBatch
 from lightning_modules.distributed import draw_uniform, expect_partial_updates, gather
 from lightning_modules.errors import OptionError
 from lightning_modules.framing import cut_into_clips, padded_to_frames, split_evenly
@@ -24,10 +24,10 @@ from lightning_modules.networks.generator import FeatureGenerator, LatentGenerat
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
 from lightning_modules.networks.moving_average import MovingAverage
 from lightning_modules.schedules.updates import UpdateSchedule
-from lightning_modules.wavegan_parts import check_parts
+from lightning_modules.wavegan_parts import check_parts, require_latent_generator
 
 
-class WaveGAN(GenerativeModule):
+class WaveGAN(LatentModule):
     """Generative adversarial network of raw audio (Donahue, McAuley, Puckette 2019), and vocoders.
 
     A trunk W looks at waveforms; on it sit D, which scores them as real or generated, and F, which converts
@@ -128,6 +128,7 @@ class WaveGAN(GenerativeModule):
         self.critic_lr_scheduler = critic_lr_scheduler
         self.is_conditional = self.can_reconstruct = isinstance(generator, FeatureGenerator)
         self.can_sample = not self.is_conditional
+        self.latent_hop_samples = getattr(generator, "hop_samples", clip_samples)
         check_parts(self)
         self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
 
@@ -290,29 +291,25 @@ class WaveGAN(GenerativeModule):
             return self.reconstruct(batch.waveform)
         return self.sample(len(batch.waveform), batch.waveform.shape[-1])
 
-    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Generate from random latents; longer audio is several clips end to end, shorter the start of one.
+    def draw_latent(
+        self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Uniform, one z per `clip_samples`: longer audio is several clips end to end. Unconditional only."""
+        latent_size = require_latent_generator(self.generator).latent_size
+        pieces = -(-(num_samples or self.clip_samples) // self.clip_samples)
+        uniform = torch.rand(num_clips, pieces, latent_size, device=self.device)
+        return temperature * (2.0 * uniform - 1.0).transpose(1, 2)
 
-        Raises:
-            OptionError: If the model is conditional.
-        """
-        if not isinstance(self.generator, LatentGenerator):
-            raise OptionError(
-                f"{type(self.generator).__name__} makes audio from features only: this model cannot sample",
-                "use reconstruct(waveform), or an unconditional generator (AudioLogger: num_generated 0)",
-            )
-        num_samples = self.clip_samples if num_samples is None else num_samples
-        pieces = -(-num_samples // self.clip_samples)
-        latent = 2.0 * torch.rand(num_clips * pieces, self.generator.latent_size, device=self.device) - 1.0
-        clips = self._final(0)(temperature * latent).unflatten(0, (num_clips, pieces))  # (N, pieces, C, T)
-        return clips.transpose(1, 2).flatten(2)[..., :num_samples]
+    def encode_latent(self, waveform: Tensor) -> Tensor:
+        """The features of a conditional model; see `GenerativeModule.encode_latent`."""
+        return self._final(1)(padded_to_frames(waveform, self.latent_hop_samples))
 
-    def reconstruct(self, waveform: Tensor) -> Tensor:
-        """Features, then G; see `GenerativeModule.reconstruct`, which an unconditional model does not do."""
-        if not isinstance(self.generator, FeatureGenerator):
-            return super().reconstruct(waveform)
-        padded = padded_to_frames(waveform, self.generator.hop_samples)
-        return self._final(0)(self._final(1)(padded))[..., : waveform.shape[-1]]
+    def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
+        """G; see `GenerativeModule.decode_latent`."""
+        if self.is_conditional:
+            return self._final(0)(latent)[..., :num_samples]
+        clips = self._final(0)(latent.transpose(1, 2).flatten(0, 1))  # (N * L, C, clip_samples)
+        return clips.unflatten(0, (len(latent), -1)).transpose(1, 2).flatten(2)[..., :num_samples]
 
     def _final(self, position: int) -> nn.Module:
         """G (0) or the feature encoder (1) as audio is made with: their moving averages, if there are any."""

@@ -23,6 +23,20 @@ def check_parts(model: "WaveGAN") -> None:
             )
 
 
+def require_latent_generator(generator: LatentGenerator | FeatureGenerator) -> LatentGenerator:
+    """`generator`, if it makes audio from nothing.
+
+    Raises:
+        OptionError: If it needs features.
+    """
+    if isinstance(generator, LatentGenerator):
+        return generator
+    raise OptionError(
+        f"{type(generator).__name__} makes audio from features only: this model cannot sample",
+        "use reconstruct(waveform), or an unconditional generator (AudioLogger: num_generated 0)",
+    )
+
+
 def pairs_that_must_agree(model: "WaveGAN") -> list[tuple[str, object, str, object]]:
     """(name, value, other name, other value) of options that mean the same."""
     generator, encoder, head, trunk = model.generator, model.feature_encoder, model.feature_head, model.trunk
