@@ -80,7 +80,7 @@ class GenerativeModule(pl.LightningModule, ABC):
     """Whether audio comes from latents that `decode_latent` takes; see `LatentModule`."""
 
     latent_is_gaussian: bool = False
-    """Whether latents are drawn from about N(0, I), so that interpolation follows the sphere they lie near."""
+    """Whether latents are drawn from about N(0, I): interpolation then follows the sphere they lie near."""
 
     latent_hop_samples: int = 1
     """Samples per latent frame, counted from the first sample: audio may be cut at its multiples."""
@@ -119,9 +119,7 @@ class GenerativeModule(pl.LightningModule, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} does not encode audio: it has no reconstruct()")
 
-    def draw_latent(
-        self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
-    ) -> Tensor:
+    def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
         """Draw the latents of clips; arguments as for `sample`.
 
         Returns:

@@ -29,3 +29,7 @@ class CheckpointError(ExperimentError):
 
 class SweepError(ExperimentError):
     """A sweep file cannot be used, or a sweep cannot go on."""
+
+
+class AudioFileError(ExperimentError):
+    """A sound file cannot be read, or audio cannot be written."""

@@ -287,9 +287,7 @@ class VAE(LatentModule):
         """Reconstruct a batch: (B, C, T)."""
         return self.reconstruct(batch.waveform)
 
-    def draw_latent(
-        self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
-    ) -> Tensor:
+    def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
         """Draw from the prior; see `GenerativeModule.draw_latent`."""
         num_frames = -(-(num_samples or self.clip_samples) // self.latent_hop_samples)
         return self.prior.sample(num_clips, num_frames, temperature)

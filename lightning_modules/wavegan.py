@@ -10,7 +10,6 @@ from torch.optim import Optimizer
 
 from lightning_modules.base import LatentModule, WaveformBatch
 from lightning_modules.distributed import draw_uniform, expect_partial_updates, gather
-from lightning_modules.errors import OptionError
 from lightning_modules.framing import cut_into_clips, padded_to_frames, split_evenly
 from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
 from lightning_modules.losses.feature_mapping import FeatureMapping, feature_matching
@@ -291,9 +290,7 @@ class WaveGAN(LatentModule):
             return self.reconstruct(batch.waveform)
         return self.sample(len(batch.waveform), batch.waveform.shape[-1])
 
-    def draw_latent(
-        self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
-    ) -> Tensor:
+    def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
         """Uniform, one z per `clip_samples`: longer audio is several clips end to end. Unconditional only."""
         latent_size = require_latent_generator(self.generator).latent_size
         pieces = -(-(num_samples or self.clip_samples) // self.clip_samples)

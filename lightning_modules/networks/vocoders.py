@@ -33,8 +33,9 @@ class MelGANResidual(nn.Module):
         self.shortcut = weight_norm(nn.Conv1d(channels, channels, 1))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, H, L) -> (B, H, L); reflected at the edges, so L must exceed the dilation."""
-        branch = functional.pad(functional.leaky_relu(hidden, 0.2), (self.dilation,) * 2, mode="reflect")
+        """(B, H, L) -> (B, H, L); reflected at the edges, or zero-padded if L is too short for it."""
+        mode = "reflect" if hidden.shape[-1] > self.dilation else "constant"
+        branch = functional.pad(functional.leaky_relu(hidden, 0.2), (self.dilation,) * 2, mode=mode)
         branch = functional.leaky_relu(self.dilated(branch), 0.2)
         return self.shortcut(hidden) + self.pointwise(branch)
 

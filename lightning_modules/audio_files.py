@@ -1,0 +1,256 @@
+"""Sound files of any kind, read and written as streams: memory use does not depend on their length."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from lightning_modules.errors import AudioFileError
+
+PARTIAL_SUFFIX = ".part"
+"""Ends the names of files that are being written; after a kill they may be deleted."""
+
+_CHUNK_FRAMES = 1 << 16
+_OTHER_FILE = "give a file that plays, or convert it to WAV"
+
+
+class AudioSource:
+    """A sound file that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF …), as a context.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        sample_rate: Of the file, in Hz.
+        channels: Of the file.
+        num_samples: How many have been read so far, per channel, at the file's rate.
+
+    Raises:
+        AudioFileError: If it is missing, empty or no sound file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise AudioFileError(f"{shown(path)}: no such file", "give the path of a sound file")
+        if path.stat().st_size == 0:
+            raise AudioFileError(f"{shown(path)}: the file is empty (0 bytes)", _OTHER_FILE)
+        try:
+            # a Python file, for names that are not valid text
+            self._raw = path.open("rb")
+        except OSError as error:
+            raise AudioFileError(
+                f"{shown(path)}: cannot be read ({error.strerror})", "check its permissions"
+            ) from error
+        try:
+            self._file = soundfile.SoundFile(self._raw)
+        except soundfile.LibsndfileError as error:
+            self._raw.close()
+            raise AudioFileError(
+                f"{shown(path)}: not readable as audio ({error.error_string})", _OTHER_FILE
+            ) from error
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.num_samples = 0
+
+    def __enter__(self) -> "AudioSource":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._raw.close()
+
+    def chunks(self, sample_rate: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """Yield the audio from the beginning, at `sample_rate` in Hz (the file's own if None), (C, T) each.
+
+        Raises:
+            AudioFileError: Where decoding fails, a sample is NaN or infinite, or there is none at all.
+        """
+        found = False
+        for chunk in resampled(self._frames(), self.sample_rate, sample_rate or self.sample_rate):
+            found = True
+            yield chunk
+        if not found:
+            raise AudioFileError(
+                f"{shown(self.path)}: holds no audio, or less than one sample at {sample_rate} Hz",
+                _OTHER_FILE,
+            )
+
+    def _frames(self) -> Iterator[NDArray[np.float32]]:
+        while len(frames := self._read()):
+            if not np.isfinite(frames).all():
+                raise AudioFileError(
+                    f"{shown(self.path)}: NaN or infinite samples after {self._seconds():.1f} s",
+                    "mend or cut the recording",
+                )
+            self.num_samples += len(frames)
+            yield np.ascontiguousarray(frames.T)
+
+    def _read(self) -> NDArray[np.float32]:
+        try:
+            return self._file.read(_CHUNK_FRAMES, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioFileError(
+                f"{shown(self.path)}: decoding failed after {self._seconds():.1f} s ({error.error_string})",
+                _OTHER_FILE,
+            ) from error
+
+    def _seconds(self) -> float:
+        return self.num_samples / self.sample_rate
+
+
+def resampled(
+    chunks: Iterator[NDArray[np.float32]], source_rate: int, target_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Resample a stream of (C, T) chunks with soxr's 20-bit recipe; none that come out are empty."""
+    if source_rate == target_rate:
+        yield from chunks
+    else:
+        yield from (chunk for chunk in _resampled(chunks, source_rate, target_rate) if chunk.shape[1])
+
+
+def _resampled(
+    chunks: Iterator[NDArray[np.float32]], source_rate: int, target_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    stream: soxr.ResampleStream | None = None
+    channels = 1
+    for chunk in chunks:
+        channels = len(chunk)
+        stream = stream or soxr.ResampleStream(source_rate, target_rate, channels, "float32", "HQ")
+        yield stream.resample_chunk(np.ascontiguousarray(chunk.T)).T
+    if stream is not None:
+        yield stream.resample_chunk(np.empty((0, channels), dtype=np.float32), last=True).T
+
+
+def with_length(
+    chunks: Iterator[NDArray[np.float32]], num_samples: Callable[[], int]
+) -> Iterator[NDArray[np.float32]]:
+    """Cut the last chunk (C, T) of a stream, or append silence to it, for a length that is known by then."""
+    held: NDArray[np.float32] | None = None
+    position = 0
+    for chunk in chunks:
+        if held is not None:
+            yield held
+            position += held.shape[1]
+        held = chunk
+    if held is not None:
+        missing = num_samples() - position
+        yield np.pad(held[:, : max(missing, 0)], ((0, 0), (0, max(missing - held.shape[1], 0))))
+
+
+class WrittenAudio(NamedTuple):
+    """What a finished file holds; the manifest's words.
+
+    Attributes:
+        file: Name, without folder.
+        sample_rate: In Hz.
+        channels: C.
+        num_samples: T.
+        seconds: T / sample_rate.
+        peak: Largest absolute value, 1 = full scale.
+        rms: Root mean square over all channels.
+        sha256: Of the file's bytes.
+    """
+
+    file: str
+    sample_rate: int
+    channels: int
+    num_samples: int
+    seconds: float
+    peak: float
+    rms: float
+    sha256: str
+
+
+class AudioSink:
+    """Writes a 16-bit WAV file, as a context; the file gets its name only when it is left without an error.
+
+    Args:
+        path: The file, which must not exist; its folder must.
+        sample_rate: In Hz.
+        channels: C.
+
+    Attributes:
+        num_samples: Samples written so far, per channel.
+
+    Raises:
+        AudioFileError: If it cannot be written.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
+        self.path = path
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.num_samples = 0
+        self._partial = path.with_name(path.name + PARTIAL_SUFFIX)
+        self._peak = self._energy = 0.0
+        name = os.fsencode(self._partial)  # bytes, for names that are not valid text
+        with self._translated_errors():
+            self._file = soundfile.SoundFile(name, "x", sample_rate, channels, "PCM_16", format="WAV")
+
+    def __enter__(self) -> "AudioSink":
+        return self
+
+    def write(self, waveform: NDArray[np.float32]) -> None:
+        """Append (C, T); values beyond full scale are limited to it.
+
+        Raises:
+            AudioFileError: If a value is NaN or infinite.
+        """
+        if not np.isfinite(waveform).all():
+            raise AudioFileError(
+                f"{shown(self.path)}: the model's output is NaN or infinite after "
+                f"{self.num_samples / self.sample_rate:.1f} s",
+                "use an earlier checkpoint of the run: this one's weights are spoilt",
+            )
+        bounded = np.clip(waveform, -1.0, 1.0)
+        with self._translated_errors():
+            self._file.write(bounded.T)
+        self.num_samples += bounded.shape[1]
+        if bounded.size:
+            self._peak = max(self._peak, float(np.abs(bounded).max()))
+            self._energy += float(np.square(bounded, dtype=np.float64).sum())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            self._partial.replace(self.path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise AudioFileError(
+                f"{shown(self.path)}: cannot be written ({error})",
+                "free some space, or give another --output",
+            ) from error
+
+    def written(self) -> WrittenAudio:
+        """Describe the finished file."""
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        rate, channels, values = self.sample_rate, self.channels, self.num_samples
+        rms = (self._energy / max(values * channels, 1)) ** 0.5
+        return WrittenAudio(self.path.name, rate, channels, values, values / rate, self._peak, rms, digest)
+
+
+def shown(value: Any) -> str:  # noqa: ANN401 (whatever has a text)
+    """Text for the terminal: what cannot be printed, and bytes that are no text, as escapes."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value)
+    )
