@@ -147,7 +147,7 @@ def next_config_path(root: Path) -> Path:
 
 def free_path(path: Path) -> Path:
     """`path`, or if that exists the next free number: `test`, `test-2`; `a-1.yaml`, `a-2.yaml`."""
-    stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", path.stem).groups()  # type: ignore[union-attr]
+    stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", path.stem, re.DOTALL).groups()  # type: ignore[union-attr]
     count = int(number or 1)
     while path.exists():
         count += 1

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.precision import full_precision
+
 
 class STFTMagnitude(nn.Module):
     """Magnitude of the short-time Fourier transform, scaled so that a full-scale sine peaks at 1.
@@ -35,7 +37,7 @@ class STFTMagnitude(nn.Module):
         Returns:
             (..., F, N) float32, F = fft_samples // 2 + 1 bins, N = T // hop_samples + 1 frames.
         """
-        with torch.autocast(waveform.device.type, enabled=False):
+        with full_precision(waveform.device):
             flat = waveform.float().reshape(-1, waveform.shape[-1])  # (B, T)
             spectrum = torch.stft(
                 flat,
@@ -89,7 +91,7 @@ class MelSpectrogram(nn.Module):
             (..., M, N) float32, 1 for a full-scale sine that fills its band.
         """
         power = self.stft(waveform).square()  # (..., F, N)
-        with torch.autocast(waveform.device.type, enabled=False):
+        with full_precision(waveform.device):
             return self.filters @ power
 
 

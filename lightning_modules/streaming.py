@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_modules.base import GenerativeModule
 
 BLOCK_SECONDS = 20.0
-_LONGEST_PROBE_SECONDS = 30.0
+_SHORTEST_PROBE_SECONDS, _LONGEST_PROBE_SECONDS = 2.0, 60.0
 
 
 class Block(NamedTuple):
@@ -38,18 +38,22 @@ def context_samples(module: GenerativeModule) -> int | None:
         A multiple of `module.latent_hop_samples`; None if there is no end to it.
     """
     hop = module.latent_hop_samples
-    frames = 33
-    while frames * hop <= max(_LONGEST_PROBE_SECONDS * module.sample_rate, 33 * hop):
+    shortest, longest = (
+        max(round(seconds * module.sample_rate / hop), 9)
+        for seconds in (_SHORTEST_PROBE_SECONDS, _LONGEST_PROBE_SECONDS)
+    )
+    frames = shortest
+    while frames <= longest:
         reach = _reach(module, frames)
         # a frame to spare at the ends, where padding may hide a dependence
-        if reach < (frames // 2 - 1) * hop:
+        if reach is not None and reach < (frames // 2 - 1) * hop:
             return -(-reach // hop) * hop
-        frames = 2 * frames + 1
+        frames *= 2
     return None
 
 
-def _reach(module: GenerativeModule, frames: int) -> int:
-    """Samples to either side of the middle one of `frames` frames that its output depends on."""
+def _reach(module: GenerativeModule, frames: int) -> int | None:
+    """Samples to either side of the middle of `frames` frames that its output depends on; None if on none."""
     hop = module.latent_hop_samples
     start = frames // 2 * hop
     generator = torch.Generator().manual_seed(0)
@@ -61,7 +65,7 @@ def _reach(module: GenerativeModule, frames: int) -> int:
         (gradient,) = torch.autograd.grad((output * weights).sum(), waveform)
     used = gradient[0].abs().sum(0).nonzero().flatten()  # positions in time
     if len(used) == 0:
-        return 0
+        return None
     return max(start - int(used[0]), int(used[-1]) - (start + hop - 1), 0)
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.strided import StridedTransposedConvolution
+from lightning_modules.precision import full_precision
 
 FIRST_FRAMES = 16
 """Frames that the dense layer of WaveGAN gives, whatever the clip length."""
@@ -138,7 +139,7 @@ class TransposedStack(nn.Module):
         for layer in inner:
             hidden = layer(functional.relu(hidden))
         # samples of 8 bits, which is what bfloat16 has, would be noise
-        with torch.autocast(hidden.device.type, enabled=False):
+        with full_precision(hidden.device):
             return torch.tanh(last(functional.relu(hidden.float()))).transpose(1, 2)
 
 

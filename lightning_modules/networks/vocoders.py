@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.generator import FeatureGenerator
+from lightning_modules.precision import full_precision
 
 
 def same_convolution(channels: int, kernel_size: int, dilation: int) -> nn.Conv1d:
@@ -123,7 +124,7 @@ class UpsamplingVocoder(FeatureGenerator):
         for upsampling, residual in zip(self.upsampling, self.residuals, strict=True):
             hidden = residual(upsampling(functional.leaky_relu(hidden, self.slope)))
         # samples of 8 bits, which is what bfloat16 has, would be noise
-        with torch.autocast(hidden.device.type, enabled=False):
+        with full_precision(hidden.device):
             return torch.tanh(self.output(functional.leaky_relu(hidden.float(), self.slope)))
 
 

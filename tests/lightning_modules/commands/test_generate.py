@@ -93,7 +93,6 @@ def test_zero_temperature_takes_the_noise_away(checkpoint, tmp_path):
     [
         (("--num_clips", 0), "--num_clips is 0\n  What to do: give at least 1"),
         (("--seconds", 0), "--seconds is 0.0\n"),
-        (("--seconds", "nan"), "--seconds is nan\n"),
         (("--seed", -1), "--seed is -1\n"),
         (("--temperature", -0.5), "--temperature is -0.5\n"),
         (("--truncation", 0), "--truncation is 0.0\n  What to do: give more than 0"),
