@@ -1,5 +1,6 @@
 """The command line: verbs, overlays, overrides, errors in one paragraph."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_a_file_in_commands_is_a_verb(
     )
     monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
     main([])
-    assert "shout     Say a word loudly." in capsys.readouterr().out
+    assert re.search(r"\n  shout +Say a word loudly.\n", capsys.readouterr().out)
     main(["shout", "--word", "forte"])
     assert capsys.readouterr().out == "FORTE\n"
 
