@@ -76,7 +76,7 @@ def real_time_factor(model: torch.nn.Module, clip: torch.Tensor) -> float:
     return clip.shape[-1] / model.sample_rate / (time.perf_counter() - start)
 
 
-def train(name: str, start) -> tuple[str, Milestones]:
+def train(name: str, start) -> str:
     """One row of the table."""
     overlay = RIVALS[name]
     change = [] if overlay is None else ["--config", EXPERIMENTS / f"ablations/{overlay}.yaml"]
@@ -101,12 +101,11 @@ def train(name: str, start) -> tuple[str, Milestones]:
         for part in (model.generator, torch.nn.ModuleList([model.trunk, model.score_head]))
     ]
     one, two = milestones.at_steps, milestones.at_seconds
-    row = (
+    return (
         f"{name:9} {counts[0]:6.2f} {counts[1]:6.2f} {milestones.seconds_per_step:8.3f} "
         f"{real_time_factor(model.eval(), clips[:1]):7.0f}x {one.spectral:9.2f} {one.log_mel:8.2f} "
         f"{two.spectral:11.2f} {two.log_mel:8.2f} {two.step:7d}"
     )
-    return row, milestones
 
 
 def test_vocoders(monkeypatch, tmp_path, capsys):
@@ -116,7 +115,6 @@ def test_vocoders(monkeypatch, tmp_path, capsys):
     def start(*arguments):
         return TrainerCLI.start([*map(str, arguments), "--trainer.accelerator", "cpu"])
 
-    rows = [train(name, start)[0] for name in RIVALS]
     with capsys.disabled():
         print(
             f"\n{torch.get_num_threads()} threads; parameters in millions; multi-scale spectral distance and "
@@ -124,4 +122,5 @@ def test_vocoders(monkeypatch, tmp_path, capsys):
             f"after {STEPS} steps | after {SECONDS:.0f} s of training\n"
             f"{'':41} spectral  log-mel    spectral  log-mel  steps"
         )
-        print("\n".join(rows))
+        for name in RIVALS:
+            print(train(name, start), flush=True)

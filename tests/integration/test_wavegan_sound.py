@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from datamodules import MaestroDataModule
 from lightning_modules.checkpoint import instantiate, load_module, read_checkpoint
@@ -93,7 +94,8 @@ def test_picture_of_samples_beside_real_clips(checkpoint, real_clips):
     end_to_end = {title: clips.transpose(0, 1).flatten(1) for title, clips in rows.items()}
     picture = Path(os.environ["MAESTRO_PICTURES"], "wavegan_samples.png")
     spectrogram_figure(end_to_end, 16_000).savefig(picture)
-    assert picture.stat().st_size > 10_000
+    Image.open(picture).quantize(48).save(picture, optimize=True)  # a third of the bytes
+    assert 10_000 < picture.stat().st_size < 150_000
 
 
 @wants_pictures
