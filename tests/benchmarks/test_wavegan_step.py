@@ -8,6 +8,9 @@ convolutions and activations and one pass per batch, as ports of WaveGAN are usu
 are compared pair by pair, and the median of the ratios counts. The arithmetic limit is the number of
 multiplications that the update cannot do without, at the speed of a large matrix product.
 MAESTRO_BENCHMARK_PAIRS sets the number of pairs at d = 32; at d = 64 there are half as many.
+
+What the Trainer adds to an update does not depend on d: it is measured once more at d = 1, in seconds of CPU,
+which a busy machine disturbs less.
 """
 
 import functools
@@ -139,22 +142,21 @@ def bare_loop(generator: nn.Module, critic: nn.Module, joint: bool) -> Callable[
     return update
 
 
-def seconds_of(work: Callable[[], Any]) -> float:
-    """How long a call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 class Turns:
     """A loader of one batch for a Trainer: before handing it out it does the same update in other ways.
 
     The Trainer's own time is from handing out a batch to being asked for the next one.
     """
 
-    def __init__(self, batch: Batch, bare: Callable[[Tensor], None], port: Callable[[Tensor], None]) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        bare: Callable[[Tensor], None],
+        port: Callable[[Tensor], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.batch = batch
-        self.bare, self.port = bare, port
+        self.bare, self.port, self.clock = bare, port, clock
         self.seconds: dict[str, list[float]] = {"lightning": [], "bare": [], "port": []}
         self.speeds: list[float] = []
 
@@ -163,15 +165,19 @@ class Turns:
         return 1_000_000
 
     def __iter__(self) -> Iterator[Batch]:
-        clips = self.batch.waveform
         for pair in itertools.count():
-            if pair % PORT_EVERY == 0:
+            if self.port is not None and pair % PORT_EVERY == 0:
                 self.speeds.append(matrix_product_gflops())
-                self.seconds["port"].append(seconds_of(lambda: self.port(clips)))
-            self.seconds["bare"].append(seconds_of(lambda: self.bare(clips)))
-            start = time.perf_counter()
+                self._time("port", self.port)
+            self._time("bare", self.bare)
+            start = self.clock()
             yield self.batch
-            self.seconds["lightning"].append(time.perf_counter() - start)
+            self.seconds["lightning"].append(self.clock() - start)
+
+    def _time(self, name: str, update: Callable[[Tensor], None]) -> None:
+        start = self.clock()
+        update(self.batch.waveform)
+        self.seconds[name].append(self.clock() - start)
 
 
 def lightning_module(generator: nn.Module, trunk: nn.Module, head: nn.Module) -> WaveGAN:
@@ -203,10 +209,9 @@ def take_turns(model: WaveGAN, turns: Turns, pairs: int) -> None:
     turns.seconds["lightning"] = turns.seconds["lightning"][1 : pairs + 1]
 
 
-@pytest.mark.parametrize(("model_size", "pairs"), [(32, PAIRS), (64, PAIRS // 2)])
-def test_update(benchmark: Any, model_size: int, pairs: int) -> None:
+def models(model_size: int) -> tuple[WaveGAN, Callable[[Tensor], None]]:
+    """The LightningModule, and the bare update of the same networks."""
     torch.manual_seed(0)
-    waveform = 0.1 * torch.randn(CRITIC_STEPS * CLIPS, 1, SAMPLES)
     generator, trunk = WaveGANGenerator(SAMPLES, model_size), WaveGANTrunk(SAMPLES, model_size)
     head = DenseScoreHead(trunk.hidden_sizes[0])
 
@@ -218,15 +223,31 @@ def test_update(benchmark: Any, model_size: int, pairs: int) -> None:
         def forward(self, clips: Tensor) -> Tensor:
             return self.head(self.trunk(clips))[0].squeeze(1)
 
-    zeros = torch.zeros(len(waveform), dtype=torch.long)
-    turns = Turns(
-        Batch(waveform, zeros, zeros),
-        bare_loop(generator, Critic(), joint=True),
-        bare_loop(TorchGenerator(model_size), TorchCritic(model_size), joint=False),
-    )
-    model = lightning_module(generator, trunk, head)
+    return lightning_module(generator, trunk, head), bare_loop(generator, Critic(), joint=True)
+
+
+def noise() -> Batch:
+    """A batch of one update."""
+    zeros = torch.zeros(CRITIC_STEPS * CLIPS, dtype=torch.long)
+    return Batch(0.1 * torch.randn(CRITIC_STEPS * CLIPS, 1, SAMPLES), zeros, zeros)
+
+
+@pytest.mark.parametrize(("model_size", "pairs"), [(32, PAIRS), (64, PAIRS // 2)])
+def test_update(benchmark: Any, model_size: int, pairs: int) -> None:
+    model, bare = models(model_size)
+    port = bare_loop(TorchGenerator(model_size), TorchCritic(model_size), joint=False)
+    turns = Turns(noise(), bare, port)
     benchmark.pedantic(take_turns, (model, turns, pairs), rounds=1, iterations=1)
     report(model_size, turns)
+
+
+def test_what_the_trainer_adds(benchmark: Any) -> None:
+    model, bare = models(model_size=1)
+    turns = Turns(noise(), bare, clock=time.process_time)
+    benchmark.pedantic(take_turns, (model, turns, PAIRS), rounds=1, iterations=1)
+    added = [a - b for a, b in zip(turns.seconds["lightning"], turns.seconds["bare"], strict=True)]
+    low, middle, high = (1000 * value for value in statistics.quantiles(added, n=4))
+    print(f"\nTrainer: {middle:.0f} ms of CPU per update (quartiles {low:.0f} and {high:.0f} ms)")
 
 
 def report(model_size: int, turns: Turns) -> None:
