@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 import lightning_modules
 from lightning_modules.base import GenerativeModule
+from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.callbacks.exact_resume import ExactResume
 from lightning_modules.callbacks.interruption import Interruption
 from lightning_modules.callbacks.progress import progress_bar
@@ -185,6 +186,8 @@ class TrainerCLI(LightningCLI):
         kwargs["ckpt_path"] = self.checkpoint and str(self.checkpoint)
         if kwargs["weights_only"] is None:
             kwargs["weights_only"] = True
+        if subcommand == "test" and any(isinstance(each, Evaluation) for each in self.trainer.callbacks):
+            kwargs["verbose"] = False  # it prints one table, with intervals
         if "return_predictions" in kwargs:
             kwargs["return_predictions"] = False  # nobody would take them, and a whole split fills the memory
         return kwargs

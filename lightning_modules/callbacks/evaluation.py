@@ -1,40 +1,71 @@
-"""Judges what a model sounds like, on held-out clips."""
+"""Judges what a model sounds like, on held-out clips: a few figures at validation, a whole table at test."""
 
-from typing import cast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_warn
 from torchmetrics import Metric
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
 from lightning_modules.callbacks.audio_logger import same_noise
+from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
 from lightning_modules.framing import cut_into_clips
+from lightning_modules.metrics.embeddings import Embedding, LogMelStatistics
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.metrics.reconstruction import (
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
+from lightning_modules.scores import Score, scores_table, write_scores
 
 
 class Evaluation(pl.Callback):
-    """Compares what a model makes with held-out clips, at validation and test.
+    """Compares what a model makes with held-out clips.
 
-    Of a model that reconstructs, logs `<stage>/log_mel_distance` (dB),
-    `<stage>/multi_scale_spectral_distance` and `<stage>/si_sdr` (dB): means over all clips of the split. Of
-    one that does not, samples as many clips of the training length as the split has, from the same noise each
-    time, and logs `<stage>/frechet_log_mel` (dB²) and `<stage>/diversity` (1 is that of the split).
+    At validation, of a model that reconstructs, logs `val/log_mel_distance` (dB),
+    `val/multi_scale_spectral_distance` and `val/si_sdr` (dB): means over all clips of the split. Of one that
+    does not, samples as many clips of the training length as the split has, from the same noise each time,
+    and logs `val/frechet_log_mel` (dB²) and `val/diversity` (1 is that of the split).
+
+    At test, logs the same as `test/…`, and scores reconstructions, samples and, as the floor, real clips in
+    their place: prints one table, writes `scores.json` and `scores.csv` into `trainer.default_root_dir` and
+    logs each as `test/<reconstructions, samples or floor>/<score>`.
 
     Args:
         max_samples: Most clips to sample, on each device; the split's clips beyond them are not compared.
         seed: Seed of their noise.
+        embeddings: What the distances between sets of clips compare; `LogMelStatistics` by default. The first
+            also tells how near samples are to training clips.
+        max_test_clips: About how many clips of the test split are scored, spread evenly over it.
+        max_training_clips: Most training clips that samples are looked for among.
     """
 
-    def __init__(self, max_samples: int = 1024, seed: int = 0) -> None:
+    def __init__(
+        self,
+        max_samples: int = 1024,
+        seed: int = 0,
+        embeddings: list[Embedding] | None = None,
+        max_test_clips: int = 512,
+        max_training_clips: int = 2048,
+    ) -> None:
         self.max_samples = max_samples
         self.seed = seed
+        self.embeddings = embeddings
+        self.max_test_clips = max_test_clips
+        self.max_training_clips = max_training_clips
         self.metrics: dict[str, Metric] = {}
+        self.scores: list[Score] = []
         self._num_sampled = 0
+        self._num_scored = 0
+        self._clip_samples = 0
+        self._step: int | None = None
+        self._paired: PairedComparison | None = None
+        self._sets: dict[str, SetComparison] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Build the metrics for the model's sample rate."""
@@ -49,13 +80,30 @@ class Evaluation(pl.Callback):
         else:
             self.metrics = {"frechet_log_mel": FrechetLogMel(rate), "diversity": Diversity(rate)}
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember the step: the Trainer restores it for training only."""
+        self._step = int(checkpoint["global_step"])
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start from nothing, on the module's device."""
         self._reset(pl_module)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from nothing, on the module's device."""
+        """Build what the table needs, and start from nothing."""
+        module = cast(GenerativeModule, pl_module)
         self._reset(pl_module)
+        rate = module.sample_rate
+        embeddings = self.embeddings or [LogMelStatistics()]
+        data = getattr(trainer, "datamodule", None)
+        notes = data if isinstance(data, NoteSource) else None
+        self._num_scored, self._paired, self._sets = 0, None, {}
+        if module.can_reconstruct:
+            self._paired = PairedComparison(rate, notes, module.device)
+            self._sets["reconstructions"] = SetComparison("reconstructions", rate, embeddings, module.device)
+        if module.can_sample:
+            self._sets["samples"] = SetComparison("samples", rate, embeddings, module.device)
 
     def on_validation_batch_end(
         self,
@@ -67,7 +115,11 @@ class Evaluation(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add one batch."""
-        self._update(trainer, pl_module, batch, batch_idx)
+        module = cast(GenerativeModule, pl_module)
+        if module.can_reconstruct:
+            self._update(module.reconstruct(batch.waveform), batch.waveform)
+        elif (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
+            self._update(*pair)
 
     def on_test_batch_end(
         self,
@@ -78,37 +130,99 @@ class Evaluation(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add one batch."""
-        self._update(trainer, pl_module, batch, batch_idx)
+        """Add one batch, if it is one of those that are scored."""
+        batches = max(int(min(trainer.num_test_batches[0], 1 << 30)), 1)
+        stride = max(-(-batches * len(batch.waveform) // self.max_test_clips), 1)
+        if batch_idx % stride != 0:
+            return
+        module = cast(GenerativeModule, pl_module)
+        self._num_scored += len(batch.waveform)
+        self._clip_samples = batch.waveform.shape[-1]
+        if module.can_reconstruct:
+            output = module.reconstruct(batch.waveform)
+            self._update(output, batch.waveform)
+            assert self._paired is not None  # on_test_epoch_start
+            self._paired.update(output, batch)
+            self._sets["reconstructions"].update(output, batch.waveform)
+        if module.can_sample and (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
+            self._sets["samples"].update(*pair)
+            if not module.can_reconstruct:
+                self._update(*pair)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the figures."""
         self._log("val", pl_module)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the figures."""
+        """Score, and log."""
+        module = cast(GenerativeModule, pl_module)
         self._log("test", pl_module)
+        if "samples" in self._sets:
+            for clips in training_clips(trainer, module, self.max_training_clips):
+                self._sets["samples"].update_known(clips)
+        self.scores = [] if self._paired is None else self._paired.scores()
+        for compared in self._sets.values():
+            self.scores += compared.scores()
+        for score in self.scores:
+            module.log(f"test/{score.of}/{score.name}", score.value, rank_zero_only=True)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and print, in the first process; callbacks listed after this one find the files there."""
+        if not trainer.is_global_zero or not self._sets:
+            return
+        module = cast(GenerativeModule, pl_module)
+        logged = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+        written = {f"test/{score.of}/{score.name}" for score in self.scores}
+        own = {
+            name: value
+            for name, value in logged.items()
+            if name not in written and name.removeprefix("test/") not in self.metrics
+        }
+        about = self._about(trainer, module)
+        write_scores(Path(trainer.default_root_dir), {**about, "logged": own}, self.scores)
+        clips = f"{about['num_clips']} clips of {about['clip_seconds']:g} s"
+        table = scores_table(f"{type(module).__name__}, step {about['step']}, {clips}", self.scores, own)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                rows = [[s.name, s.of, s.value, s.low, s.high, s.unit, s.better] for s in self.scores]
+                columns = ["name", "of", "value", "low", "high", "unit", "better"]
+                logger.log_table("test/scores", columns, rows)
+        from rich.console import Console
+
+        Console().print(table)
+
+    def _about(self, trainer: pl.Trainer, module: GenerativeModule) -> dict[str, Any]:
+        """What the scores are of."""
+        kind = type(module)
+        return {
+            "model": f"{kind.__module__}.{kind.__qualname__}",
+            "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "step": trainer.global_step if self._step is None else self._step,
+            "sample_rate": module.sample_rate,
+            "split": "test",
+            "num_clips": self._num_scored * trainer.world_size,
+            "clip_seconds": self._clip_samples / module.sample_rate,
+            "data": dict(getattr(getattr(trainer, "datamodule", None), "identity", {})),
+        }
 
     def _reset(self, pl_module: pl.LightningModule) -> None:
         self._num_sampled = 0
         for metric in self.metrics.values():
             metric.to(pl_module.device).reset()
 
-    def _update(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: WaveformBatch, batch_idx: int
-    ) -> None:
-        module = cast(GenerativeModule, pl_module)
-        if module.can_reconstruct:
-            output, real = module.reconstruct(batch.waveform), batch.waveform
-        else:
-            real = cut_into_clips(batch.waveform, module.clip_samples)
-            real = real[: self.max_samples - self._num_sampled]
-            if len(real) == 0:
-                return
-            self._num_sampled += len(real)
-            output = sample_like(
-                module, real, self.seed + batch_idx * trainer.world_size + trainer.global_rank
-            )
+    def _sampled(
+        self, trainer: pl.Trainer, module: GenerativeModule, batch: WaveformBatch, batch_idx: int
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Samples, and as many real clips of their length; None if there are enough already."""
+        real = cut_into_clips(batch.waveform, module.clip_samples)
+        real = real[: self.max_samples - self._num_sampled]
+        if len(real) == 0:
+            return None
+        self._num_sampled += len(real)
+        seed = self.seed + batch_idx * trainer.world_size + trainer.global_rank
+        return sample_like(module, real, seed), real
+
+    def _update(self, output: torch.Tensor, real: torch.Tensor) -> None:
         for metric in self.metrics.values():
             metric.update(output, real)
 
@@ -122,3 +236,22 @@ def sample_like(module: GenerativeModule, real: torch.Tensor, seed: int) -> torc
     """As many clips as `real` (B, C, T), of its length, from the noise of `seed`."""
     with same_noise(seed, module.device):
         return module.sample(len(real), real.shape[-1])
+
+
+def training_clips(trainer: pl.Trainer, module: GenerativeModule, max_clips: int) -> Iterator[torch.Tensor]:
+    """Training clips (B, C, T) on the module's device, at most `max_clips`; none if the data has none."""
+    data = getattr(trainer, "datamodule", None)
+    if data is None or max_clips < 1:
+        return
+    try:
+        loader = data.train_dataloader()
+    except Exception as error:  # of any data module: a test split alone can be scored as well
+        rank_zero_warn(f"no training clips, so nearest_training_distance is left out ({error})")
+        return
+    left = max_clips
+    for batch in loader:
+        waveform = trainer.strategy.batch_to_device(batch).waveform[:left, :, : module.clip_samples]
+        left -= len(waveform)
+        yield waveform
+        if left <= 0:
+            return

@@ -4,43 +4,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_modules.metrics.distances import (
+    frechet_distance,
+    kernel_distance,
+    mean_pairwise_distance,
+    moments_of_sums,
+)
+from lightning_modules.metrics.embeddings import Embedding
 from lightning_modules.spectrogram import MelSpectrogram, power_to_db
-
-
-def frechet_distance(
-    mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor
-) -> Tensor:
-    """Squared Fréchet (2-Wasserstein) distance of two Gaussians.
-
-    ‖m - m'‖² + tr C + tr C' - 2 tr (C^½ C' C^½)^½ (Dowson and Landau 1982); the matrix under the last root is
-    symmetric, so its eigenvalues alone are needed, and rounding never makes anything complex.
-
-    Args:
-        mean: (F,).
-        covariance: (F, F), symmetric, positive semidefinite.
-        other_mean: (F,).
-        other_covariance: (F, F).
-
-    Returns:
-        Non-negative float64 scalar, in squared units of the features.
-    """
-    mean, covariance, other_mean, other_covariance = (
-        value.double() for value in (mean, covariance, other_mean, other_covariance)
-    )
-    values, vectors = torch.linalg.eigh(covariance)
-    root = (vectors * values.clamp_min(0.0).sqrt()) @ vectors.T
-    common = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp_min(0.0).sqrt().sum()
-    distance = (
-        (mean - other_mean).square().sum() + covariance.trace() + other_covariance.trace() - 2.0 * common
-    )
-    return distance.clamp_min(0.0)
-
-
-def mean_pairwise_distance(points: Tensor) -> Tensor:
-    """Mean over all pairs of distinct rows of (N, F) of the root mean squared difference; 0 for one row."""
-    if len(points) < 2:
-        return points.new_zeros(())
-    return torch.nn.functional.pdist(points).mean() / points.shape[1] ** 0.5
 
 
 class FrechetLogMel(Metric):
@@ -93,6 +64,103 @@ class FrechetLogMel(Metric):
         mean = self.total / self.count[:, None]
         covariance = self.outer / self.count[:, None, None] - mean[:, :, None] * mean[:, None, :]
         return frechet_distance(mean[0], covariance[0], mean[1], covariance[1]).float()
+
+
+class FrechetDistance(Metric):
+    """Squared Fréchet distance between the vectors that an embedding gives generated and real clips.
+
+    Counts, sums and outer products are accumulated in float64: batch splits and devices do not matter.
+
+    Args:
+        embedding: Which vectors.
+        sample_rate: Rate of the audio in Hz.
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    count: Tensor
+    total: Tensor
+    outer: Tensor
+
+    def __init__(self, embedding: Embedding, sample_rate: int) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.sample_rate = sample_rate
+        size = embedding.size
+        # row 0: generated, row 1: real
+        for name, shape in (("count", (2,)), ("total", (2, size)), ("outer", (2, size, size))):
+            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, generated: Tensor, real: Tensor) -> None:
+        """Add clips: `generated` (B, C, T) and `real` (B', C, T')."""
+        for row, waveform in enumerate((generated, real)):
+            points = self.embedding(waveform, self.sample_rate).flatten(0, 1).double()  # (B * E, F)
+            self.count[row] += len(points)
+            self.total[row] += points.sum(0)
+            self.outer[row] += points.T @ points
+
+    def compute(self) -> Tensor:
+        """The distance, a float64 scalar."""
+        fitted = [moments_of_sums(self.count[row], self.total[row], self.outer[row]) for row in (0, 1)]
+        return frechet_distance(*fitted[0], *fitted[1])
+
+
+class EmbeddedClips(Metric):
+    """Keeps the vectors of all clips of an epoch, from all devices.
+
+    Args:
+        embedding: Which vectors.
+        sample_rate: Rate of the audio in Hz.
+    """
+
+    full_state_update = False
+    vectors: list[Tensor]
+
+    def __init__(self, embedding: Embedding, sample_rate: int) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.sample_rate = sample_rate
+        self.add_state("vectors", [], dist_reduce_fx="cat")
+
+    def update(self, waveform: Tensor) -> None:
+        """Add clips (B, C, T) of one length."""
+        self.vectors.append(self.embedding(waveform, self.sample_rate))
+
+    def compute(self) -> Tensor:
+        """(N, E, F) float32."""
+        return torch.cat(self.vectors) if isinstance(self.vectors, list) else self.vectors
+
+
+class KernelDistance(Metric):
+    """Unbiased squared maximum mean discrepancy of embedded clips; see `distances.kernel_distance`.
+
+    Args:
+        embedding: Which vectors.
+        sample_rate: Rate of the audio in Hz.
+    """
+
+    full_state_update = False
+    higher_is_better = False
+
+    def __init__(self, embedding: Embedding, sample_rate: int) -> None:
+        super().__init__()
+        self.generated = EmbeddedClips(embedding, sample_rate)
+        self.real = EmbeddedClips(embedding, sample_rate)
+
+    def update(self, generated: Tensor, real: Tensor) -> None:
+        """Add clips: `generated` (B, C, T) and `real` (B', C, T')."""
+        self.generated.update(generated)
+        self.real.update(real)
+
+    def compute(self) -> Tensor:
+        """The distance, a float64 scalar."""
+        return kernel_distance(self.generated.compute().flatten(0, 1), self.real.compute().flatten(0, 1))
+
+    def reset(self) -> None:
+        """Forget all clips."""
+        super().reset()
+        self.generated.reset()
+        self.real.reset()
 
 
 class Diversity(Metric):

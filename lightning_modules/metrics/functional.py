@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from lightning_modules.spectrogram import MelSpectrogram, power_to_db
+from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude, power_to_db
 
 
 def log_mel_distance(
@@ -65,3 +66,27 @@ def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     distortion = (estimate - projection * target).square().sum(-1)
     ratio = signal / distortion.clamp_min(tiny)
     return power_to_db(ratio).mean(-1).float()
+
+
+def chroma_similarity(
+    estimate: Tensor, target: Tensor, stft: STFTMagnitude, filters: Tensor, floor_db: float = -60.0
+) -> Tensor:
+    """Cosine of the angle between chroma vectors, frame by frame: which pitch classes sound, at any loudness.
+
+    Args:
+        estimate: (B, C, T).
+        target: (B, C, T).
+        stft: The front end.
+        filters: (12, F), weights of the bins in each pitch class.
+        floor_db: Frames of the target this far below its loudest one are not counted.
+
+    Returns:
+        (B,) from 0 to 1; 1 where the target is silent throughout.
+    """
+    chroma, reference = (filters @ stft(x.mean(1)).square() for x in (estimate, target))  # (B, 12, N)
+    energy = reference.sum(1)  # (B, N)
+    # the magnitude's own floor, in every bin, is silence
+    silence = filters.sum() * stft.floor**2
+    counted = (energy > energy.amax(1, keepdim=True) * 10.0 ** (floor_db / 10.0)) & (energy > 2.0 * silence)
+    cosine = functional.cosine_similarity(chroma, reference, dim=1, eps=1e-20) * counted
+    return torch.where(counted.any(1), cosine.sum(1) / counted.sum(1).clamp_min(1), 1.0)

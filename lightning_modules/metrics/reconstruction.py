@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lightning_modules.metrics import functional
+from lightning_modules.metrics.onsets import detect_onsets, onset_f_score
 from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude
 
 
@@ -85,3 +86,51 @@ class ScaleInvariantSDR(ClipMean):
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
         """See `functional.si_sdr`."""
         return functional.si_sdr(estimate, target)
+
+
+class ChromaSimilarity(ClipMean):
+    """Whether the same pitch classes sound at the same time; see `functional.chroma_similarity`.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+        fft_samples: STFT length in samples; long, to tell semitones apart.
+        hop_samples: STFT hop in samples.
+    """
+
+    higher_is_better = True
+    filters: Tensor
+
+    def __init__(self, sample_rate: int, fft_samples: int = 4096, hop_samples: int = 1024) -> None:
+        super().__init__()
+        from librosa.filters import chroma  # a second to import, and needed at test only
+
+        self.stft = STFTMagnitude(fft_samples, hop_samples)
+        filters = torch.from_numpy(chroma(sr=sample_rate, n_fft=fft_samples, tuning=0.0)).float()
+        self.register_buffer("filters", filters, persistent=False)
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """See `functional.chroma_similarity`."""
+        return functional.chroma_similarity(estimate, target, self.stft, self.filters)
+
+
+class OnsetFScore(ClipMean):
+    """F-score, within 50 ms, of the onsets heard in the estimate against those heard in the target.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """(B,) scores; see `onsets.onset_f_score`."""
+        heard, reference = (
+            [detect_onsets(clip, self.sample_rate) for clip in waveform.float().mean(1).cpu().numpy()]
+            for waveform in (estimate, target)
+        )
+        scores = [onset_f_score(*pair) for pair in zip(reference, heard, strict=True)]
+        return torch.tensor(scores, device=target.device)

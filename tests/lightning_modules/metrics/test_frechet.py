@@ -3,11 +3,10 @@ import pytest
 import scipy.linalg
 import torch
 
+from lightning_modules.metrics.distances import frechet_distance, mean_pairwise_distance
 from lightning_modules.metrics.frechet import (
     Diversity,
     FrechetLogMel,
-    frechet_distance,
-    mean_pairwise_distance,
 )
 from lightning_modules.spectrogram import MelSpectrogram
 

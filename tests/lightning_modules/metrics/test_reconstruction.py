@@ -4,6 +4,7 @@ import torch
 from lightning_modules.metrics import functional
 from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.metrics.reconstruction import (
+    ChromaSimilarity,
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
@@ -41,3 +42,28 @@ def test_active_units_by_hand():
     metric.update(means[..., :2])
     metric.update(means[..., 2:])
     assert metric.compute().item() == 1.0
+
+
+def chord(*frequencies: float, gain: float = 1.0, seconds: float = 1.0) -> torch.Tensor:
+    time = torch.arange(round(16_000 * seconds)) / 16_000
+    return gain * sum(0.1 * torch.sin(2 * torch.pi * f * time) for f in frequencies).view(1, 1, -1)
+
+
+def test_chroma_similarity_hears_pitch_classes_and_not_level_or_octave():
+    metric = ChromaSimilarity(16_000)
+    target = chord(261.63, 329.63)  # C, E
+    for estimate, low, high in (
+        (target, 0.9999, 1.0001),
+        (chord(261.63, 329.63, gain=0.1), 0.999, 1.001),
+        (chord(523.25, 659.26), 0.9, 1.0),  # an octave higher
+        (chord(277.18, 349.23), 0.0, 0.5),  # a semitone higher
+        (0 * target, 0.0, 0.75),
+    ):
+        assert low <= metric.values(estimate, target).item() <= high
+    assert metric.values(target, 0 * target).item() == 1.0  # nothing to be similar to
+
+
+def test_chroma_similarity_counts_only_frames_that_sound():
+    target = torch.cat([chord(261.63), torch.zeros(1, 1, 160_000)], -1)
+    estimate = torch.cat([chord(261.63), chord(311.0, seconds=10.0)], -1)
+    assert ChromaSimilarity(16_000).values(estimate, target).item() > 0.8

@@ -1,0 +1,208 @@
+"""What a model made, compared with the real clips it should sound like: all scores of `lightning test`."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from lightning_modules.base import NoteSource, WaveformBatch
+from lightning_modules.metrics.distances import (
+    frechet_distance,
+    kernel_distance,
+    moments,
+    nearest_distances,
+)
+from lightning_modules.metrics.embeddings import Embedding
+from lightning_modules.metrics.frechet import Diversity, EmbeddedClips
+from lightning_modules.metrics.intervals import (
+    Interval,
+    bootstrap_distance,
+    bootstrap_mean,
+    split_half_floor,
+)
+from lightning_modules.metrics.onsets import chord_onsets, detect_onsets, onset_f_score
+from lightning_modules.metrics.reconstruction import (
+    ChromaSimilarity,
+    ClipMean,
+    LogMelDistance,
+    MultiScaleSpectralDistance,
+    OnsetFScore,
+    ScaleInvariantSDR,
+)
+from lightning_modules.scores import Score
+
+Subject = Literal["reconstructions", "samples"]
+
+
+class ClipValues(Metric):
+    """Keeps one value per clip of an epoch, from all devices, for means with intervals.
+
+    Args:
+        unit: Of the values.
+    """
+
+    full_state_update = False
+    values: list[Tensor]
+
+    def __init__(self, unit: str = "") -> None:
+        super().__init__()
+        self.unit = unit
+        self.add_state("values", [], dist_reduce_fx="cat")
+
+    def update(self, values: Tensor) -> None:
+        """Add values (B,)."""
+        self.values.append(values.double())
+
+    def compute(self) -> Tensor:
+        """(N,) float64; empty if nothing was added."""
+        if isinstance(self.values, list):
+            return torch.cat(self.values) if self.values else torch.zeros(0, dtype=torch.float64)
+        return self.values
+
+
+class PairedComparison:
+    """Reconstructions, clip by clip against their originals.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+        notes: Who knows the played notes, or None.
+        device: Where the clips are.
+    """
+
+    def __init__(self, sample_rate: int, notes: NoteSource | None, device: torch.device) -> None:
+        self.sample_rate = sample_rate
+        self.notes = notes
+        self.formulas: dict[str, ClipMean] = {
+            "log_mel_distance": LogMelDistance(sample_rate),
+            "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
+            "si_sdr": ScaleInvariantSDR(),
+            "chroma_similarity": ChromaSimilarity(sample_rate),
+            "onset_f_score_audio": OnsetFScore(sample_rate),
+        }
+        for formula in self.formulas.values():
+            formula.to(device)
+        units = {"log_mel_distance": "dB", "si_sdr": "dB"}
+        self.values = {name: ClipValues(units.get(name, "")).to(device) for name in self.formulas}
+        self.midi_values = {of: ClipValues().to(device) for of in ("reconstructions", "floor")}
+
+    def update(self, output: Tensor, batch: WaveformBatch) -> None:
+        """Add reconstructions (B, C, T) of a batch."""
+        for name, formula in self.formulas.items():
+            self.values[name].update(formula.values(output, batch.waveform))
+        if self.notes is not None:
+            self._update_midi("reconstructions", output, batch, self.notes)
+            self._update_midi("floor", batch.waveform, batch, self.notes)
+
+    def _update_midi(self, of: str, waveform: Tensor, batch: WaveformBatch, source: NoteSource) -> None:
+        clip_samples = waveform.shape[-1]
+        places = zip(batch.performance.tolist(), batch.start_sample.tolist(), strict=True)
+        scores = []
+        for clip, (performance, start) in zip(waveform.float().mean(1).cpu().numpy(), places, strict=True):
+            notes = source.notes(performance, start, clip_samples)
+            if notes is not None:
+                played = chord_onsets(notes.onset, clip_samples / self.sample_rate)
+                scores.append(onset_f_score(played, detect_onsets(clip, self.sample_rate)))
+        if scores:
+            self.midi_values[of].update(torch.tensor(scores, device=waveform.device))
+
+    def scores(self) -> list[Score]:
+        """Means over clips, with bootstrap intervals."""
+        found = []
+        for name, kept in self.values.items():
+            better = "higher" if self.formulas[name].higher_is_better else "lower"
+            found.append(_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit, better))
+        for of, kept in self.midi_values.items():
+            values = kept.compute()
+            if len(values):
+                found.append(_score("onset_f_score_midi", of, bootstrap_mean(values), "", "higher"))
+        return found
+
+
+class SetComparison:
+    """A set of clips against a set of real ones, by the vectors of embeddings.
+
+    Args:
+        of: What the first set is.
+        sample_rate: Rate of the audio in Hz.
+        embeddings: Which vectors.
+        device: Where the clips are.
+    """
+
+    def __init__(
+        self, of: Subject, sample_rate: int, embeddings: Sequence[Embedding], device: torch.device
+    ) -> None:
+        self.of: Subject = of
+        self.embeddings = embeddings
+        self.made = [EmbeddedClips(each, sample_rate).to(device) for each in embeddings]
+        self.real = [EmbeddedClips(each, sample_rate).to(device) for each in embeddings]
+        self.known = EmbeddedClips(embeddings[0], sample_rate).to(device)
+        self.diversity = Diversity(sample_rate).to(device)
+
+    def update(self, output: Tensor, real: Tensor) -> None:
+        """Add as many real clips as there are of the model: (B, C, T) each."""
+        for made, original in zip(self.made, self.real, strict=True):
+            made.update(output)
+            original.update(real)
+        if self.of == "samples":
+            self.diversity.update(output, real)
+
+    def update_known(self, waveform: Tensor) -> None:
+        """Add training clips (B, C, T), of which samples may be copies."""
+        self.known.update(waveform)
+
+    def scores(self) -> list[Score]:
+        """Distances of the sets, and what real clips give in the place of the model's."""
+        found = []
+        for embedding, made, real in zip(self.embeddings, self.made, self.real, strict=True):
+            found += self._distances(embedding, made.compute(), real.compute())
+        if self.of == "samples":
+            found.append(Score("diversity", self.of, self.diversity.compute().item()))
+            if self.known.update_count:
+                found += self._memory()
+        return found
+
+    def _distances(self, embedding: Embedding, made: Tensor, real: Tensor) -> list[Score]:
+        frechet, kernel = f"frechet_{embedding.name}", f"mmd_{embedding.name}"
+        unit = embedding.unit and f"{embedding.unit}²"
+        paired = self.of == "reconstructions"
+        found = [
+            _score(frechet, self.of, bootstrap_distance(frechet_of, made, real, paired), unit, "lower"),
+            Score(kernel, self.of, kernel_of(made, real).item(), better="lower"),
+        ]
+        if self.of == "samples" and len(real) > 3:
+            floor = split_half_floor(frechet_of, real)
+            found.append(_score(frechet, "floor", floor, unit, "lower"))
+            found.append(_score(kernel, "floor", split_half_floor(kernel_of, real), "", "lower"))
+        return found
+
+    def _memory(self) -> list[Score]:
+        """Distance to the nearest training clip, of the model's clips and of real unseen ones."""
+        known = self.known.compute().mean(1)  # (N, F)
+        unit = self.embeddings[0].unit
+        sets = (self.of, self.made[0].compute()), ("floor", self.real[0].compute())
+        return [
+            _score(
+                "nearest_training_distance",
+                of,
+                bootstrap_mean(nearest_distances(clips.mean(1), known)),
+                unit,
+                "none",
+            )
+            for of, clips in sets
+        ]
+
+
+def frechet_of(clips: Tensor, others: Tensor) -> Tensor:
+    """Fréchet distance of all vectors of two sets of clips, (N, E, F) and (N', E', F)."""
+    return frechet_distance(*moments(clips.flatten(0, 1)), *moments(others.flatten(0, 1)))
+
+
+def kernel_of(clips: Tensor, others: Tensor) -> Tensor:
+    """Kernel distance of the same."""
+    return kernel_distance(clips.flatten(0, 1), others.flatten(0, 1))
+
+
+def _score(name: str, of: str, interval: Interval, unit: str, better: str) -> Score:
+    return Score(name, of, *interval, unit, better)  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""The table that `lightning test` leaves: one row per score, as JSON, CSV and on the console."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FORMAT = 1
+JSON_NAME = "scores.json"
+CSV_NAME = "scores.csv"
+SUBJECTS = ("reconstructions", "samples", "floor")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of the table.
+
+    Attributes:
+        name: What is measured, e.g. `log_mel_distance`.
+        of: What is judged; `floor` is real audio in the place of the model's.
+        value: The figure.
+        low: Lower end of its 95% interval; None if there is none.
+        high: Upper end.
+        unit: E.g. `dB`; empty for none.
+        better: Which way is better.
+    """
+
+    name: str
+    of: Literal["reconstructions", "samples", "floor"]
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    better: Literal["lower", "higher", "none"] = "none"
+
+
+def write_scores(folder: Path, about: dict[str, Any], scores: Sequence[Score]) -> None:
+    """Write `scores.json` and `scores.csv`, each as a whole or not at all.
+
+    Args:
+        folder: Where to.
+        about: What the JSON says beside the scores: model, checkpoint, data and so on.
+        scores: The rows; what is not finite is written as null, which JSON has, unlike NaN.
+    """
+    rows = [{key: _plain(value) for key, value in asdict(score).items()} for score in scores]
+    content = {"format": FORMAT, **about, "scores": rows}
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(Score.__dataclass_fields__))
+    writer.writeheader()
+    writer.writerows(rows)
+    _write_whole(folder / CSV_NAME, text.getvalue())
+    _write_whole(
+        folder / JSON_NAME, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) -> "Table":
+    """The scores as a table for the console: a row for each name, a column for each subject.
+
+    Args:
+        title: Its heading.
+        scores: The scores.
+        logged: Figures that the model itself logged, by name: rows at the end.
+    """
+    from rich.table import Table
+
+    subjects = [subject for subject in SUBJECTS if any(score.of == subject for score in scores)]
+    table = Table(title=title, title_justify="left")
+    table.add_column("score")
+    for subject in subjects or ["value"]:
+        table.add_column(subject, justify="right")
+    table.add_column("unit")
+    table.add_column("better")
+    by_name: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        by_name.setdefault(score.name, {})[score.of] = score
+    for name, row in by_name.items():
+        first = next(iter(row.values()))
+        cells = [_cell(row[subject]) if subject in row else "" for subject in subjects]
+        table.add_row(name, *cells, first.unit, "" if first.better == "none" else first.better)
+    table.add_section()
+    for name, value in logged.items():
+        table.add_row(name, _number(value), *[""] * (len(subjects or ["value"]) + 1))
+    return table
+
+
+def _cell(score: Score) -> str:
+    if score.low is None or score.high is None:
+        return _number(score.value)
+    return f"{_number(score.value)} ({_number(score.low)} … {_number(score.high)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
