@@ -69,4 +69,6 @@ def run(world: int, folder: Path) -> dict[str, float]:
 def test_two_processes_give_what_one_gives(tmp_path):
     one, two = run(1, tmp_path), run(2, tmp_path)
     assert one["frechet"] > 1.0 and one["samples nearest_training_distance"] < 1.0
+    # 27 vectors of 80 numbers: roots of the vanishing eigenvalues magnify the rounding of float32 vectors
+    assert two.pop("frechet") == pytest.approx(one.pop("frechet"), rel=5e-5)
     assert two == pytest.approx(one, rel=1e-6, abs=1e-6)
