@@ -64,41 +64,47 @@ def write_scores(folder: Path, about: dict[str, Any], scores: Sequence[Score]) -
 def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) -> "Table":
     """The scores as a table for the console: a row for each name, a column for each subject.
 
+    Arrows say which way is better; after ± comes half the width of the 95% interval.
+
     Args:
         title: Its heading.
         scores: The scores.
         logged: Figures that the model itself logged, by name: rows at the end.
     """
+    from rich import box
     from rich.table import Table
 
     subjects = [subject for subject in SUBJECTS if any(score.of == subject for score in scores)]
-    table = Table(title=title, title_justify="left")
-    table.add_column("score")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+    table.add_column("score", no_wrap=True)
     for subject in subjects or ["value"]:
         table.add_column(subject, justify="right")
-    table.add_column("unit")
-    table.add_column("better")
     by_name: dict[str, dict[str, Score]] = {}
     for score in scores:
         by_name.setdefault(score.name, {})[score.of] = score
     for name, row in by_name.items():
         first = next(iter(row.values()))
-        cells = [_cell(row[subject]) if subject in row else "" for subject in subjects]
-        table.add_row(name, *cells, first.unit, "" if first.better == "none" else first.better)
+        label = " ".join(part for part in (name, first.unit, _ARROWS[first.better]) if part)
+        table.add_row(label, *(_cell(row[subject]) if subject in row else "" for subject in subjects))
     table.add_section()
     for name, value in logged.items():
-        table.add_row(name, _number(value), *[""] * (len(subjects or ["value"]) + 1))
+        table.add_row(name, _number(value))
     return table
 
 
+_ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
+
+
 def _cell(score: Score) -> str:
+    """The value, and half the width of its interval."""
     if score.low is None or score.high is None:
         return _number(score.value)
-    return f"{_number(score.value)} ({_number(score.low)} … {_number(score.high)})"
+    half = (score.high - score.low) / 2.0
+    return f"{_number(score.value)} ± {half:,.0f}" if half >= 10 else f"{_number(score.value)} ± {half:.2g}"
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _plain(value: object) -> object:

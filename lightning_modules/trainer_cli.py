@@ -186,7 +186,10 @@ class TrainerCLI(LightningCLI):
         kwargs["ckpt_path"] = self.checkpoint and str(self.checkpoint)
         if kwargs["weights_only"] is None:
             kwargs["weights_only"] = True
-        if subcommand == "test" and any(isinstance(each, Evaluation) for each in self.trainer.callbacks):
+        if subcommand == "test" and any(
+            isinstance(each, Evaluation)
+            for each in self.trainer.callbacks  # type: ignore[attr-defined]
+        ):
             kwargs["verbose"] = False  # it prints one table, with intervals
         if "return_predictions" in kwargs:
             kwargs["return_predictions"] = False  # nobody would take them, and a whole split fills the memory
