@@ -33,3 +33,7 @@ class SweepError(ExperimentError):
 
 class AudioFileError(ExperimentError):
     """A sound file cannot be read, or audio cannot be written."""
+
+
+class ReportError(ExperimentError):
+    """A report cannot be made of what is on disk."""

@@ -1,0 +1,186 @@
+"""What a test leaves to listen to: clips, what the model made of them, samples, and a manifest.
+
+    listening/
+        listening.json              what each file is; written last
+        clip_0_original.wav         16-bit PCM
+        clip_0_reconstruction.wav
+        sample_0.wav
+
+Reports are made from this folder alone, so that runs can be compared long after their tests.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_modules.errors import ReportError
+
+FOLDER = "listening"
+MANIFEST = "listening.json"
+FORMAT = 1
+
+
+class Note(NamedTuple):
+    """A note of the MIDI beside a recording.
+
+    Attributes:
+        pitch: MIDI number, 69 for A4.
+        onset: In seconds from the clip's start; below 0 for a note that already sounds.
+        offset: In seconds from the clip's start.
+        velocity: 1 to 127.
+    """
+
+    pitch: int
+    onset: float
+    offset: float
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip of the test split and what the model made of it.
+
+    Attributes:
+        recording: Name of the recording; with the place, it identifies the clip across runs.
+        title: For people: the piece.
+        subtitle: For people: composer, year.
+        start_seconds: Where the clip begins within the recording.
+        seconds: Its length.
+        original: File name of the clip.
+        reconstruction: File name of its reconstruction, None if the model makes none.
+        notes: What is played, None where no MIDI is known.
+    """
+
+    recording: str
+    title: str
+    subtitle: str
+    start_seconds: float
+    seconds: float
+    original: str
+    reconstruction: str | None
+    notes: tuple[Note, ...] | None
+
+    @property
+    def key(self) -> tuple[str, float, float]:
+        """The same for the same clip of any run: recording, start and length in seconds."""
+        return self.recording, round(self.start_seconds, 3), round(self.seconds, 3)
+
+
+@dataclass(frozen=True)
+class ListeningSet:
+    """The content of a manifest.
+
+    Attributes:
+        model: Class path of the model.
+        checkpoint: Path of the tested checkpoint, None if a model in memory was tested.
+        step: Training steps of the model.
+        sample_rate: In Hz.
+        data: Identity of the data: plain values.
+        clips: Clips of the test split.
+        samples: File names of what the model generated from nothing.
+    """
+
+    model: str
+    checkpoint: str | None
+    step: int
+    sample_rate: int
+    data: dict[str, Any]
+    clips: tuple[Clip, ...]
+    samples: tuple[str, ...]
+
+
+def write_listening_set(root: Path, content: ListeningSet, audio: dict[str, NDArray[np.float32]]) -> None:
+    """Write `root`/listening; a kill leaves it whole or absent.
+
+    Args:
+        root: Folder of the test.
+        content: The manifest.
+        audio: File name -> (C, T) in [-1, 1]; what lies beyond is clipped, what is no number becomes 0.
+    """
+    import soundfile
+
+    part, final = root / f"{FOLDER}.part", root / FOLDER
+    for old in (part, final):
+        shutil.rmtree(old, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, waveform in audio.items():
+        pcm = np.nan_to_num(waveform, nan=0.0, posinf=1.0, neginf=-1.0).clip(-1.0, 1.0).T  # (T, C)
+        soundfile.write(part / name, pcm, content.sample_rate, subtype="PCM_16")
+    values = {"format": FORMAT, **asdict(content)}
+    (part / MANIFEST).write_text(json.dumps(values, indent=1), encoding="utf-8")
+    os.replace(part, final)
+
+
+def read_listening_set(root: Path) -> ListeningSet:
+    """Read the manifest that `write_listening_set` wrote.
+
+    Raises:
+        ReportError: If it is missing, damaged, of another version, or names files outside its folder.
+    """
+    path = root / FOLDER / MANIFEST
+    values = read_json(path)
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise ReportError(f"{path} is not of format {FORMAT}", "run `lightning test` with this version")
+    try:
+        clips = tuple(_clip(clip) for clip in values.pop("clips"))
+        samples = tuple(values.pop("samples"))
+        content = ListeningSet(**values, clips=clips, samples=samples)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ReportError(f"{path} is damaged ({error})", "run `lightning test` again") from error
+    originals = [clip.original for clip in clips]
+    _check_names(path, [*originals, *(c.reconstruction for c in clips if c.reconstruction), *samples])
+    return content
+
+
+def _clip(values: dict[str, Any]) -> Clip:
+    notes = values.pop("notes")
+    return Clip(**values, notes=None if notes is None else tuple(Note(*note) for note in notes))
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """A manifest from elsewhere must not put other files of this machine into a report."""
+    for name in names:
+        if Path(name).name != name or not (path.parent / name).is_file():
+            raise ReportError(
+                f"{path} names the file {name!r}, which is not in its folder", "run `lightning test` again"
+            )
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON)
+    """Content of a JSON file.
+
+    Raises:
+        ReportError: If it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportError(
+            f"{path} cannot be read ({error.strerror})", "run `lightning test` again"
+        ) from error
+    except ValueError as error:
+        raise ReportError(f"{path} is not JSON ({error})", "run `lightning test` again") from error
+
+
+def read_audio(root: Path, name: str) -> NDArray[np.float32]:
+    """A file of the set, (C, T).
+
+    Raises:
+        ReportError: If it is no audio.
+    """
+    import soundfile
+
+    try:
+        audio, _ = soundfile.read(root / FOLDER / name, dtype="float32", always_2d=True)  # (T, C)
+    except soundfile.LibsndfileError as error:
+        raise ReportError(
+            f"{root / FOLDER / name} cannot be read ({error})", "run `lightning test` again"
+        ) from error
+    return np.ascontiguousarray(audio.T)

@@ -1,0 +1,143 @@
+"""Tables of a report: scores of one or several runs, differences of their configurations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_modules.reports.results import RunResults, Score
+
+FLOOR = "floor"
+BETTER = {"lower": "lower is better", "higher": "higher is better"}
+NAMES = {
+    "si_sdr": "SI-SDR",
+    "log_mel_distance": "Log-mel distance",
+    "multi_scale_spectral_distance": "Multi-scale spectral distance",
+}
+PREFIXES = {"frechet_": "Fréchet distance, ", "mmd_": "Kernel distance (MMD), "}
+
+
+@dataclass(frozen=True)
+class ScoreCell:
+    """A run's figure; `is_best` if none is better, `is_tied` if its interval reaches into the best's."""
+
+    score: Score | None
+    is_best: bool = False
+    is_tied: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A figure of all runs.
+
+    Attributes:
+        name: Name of the figure, for people.
+        of: What was scored.
+        unit: May be empty.
+        better: In words; empty where neither is better.
+        cells: One for each run.
+        floor: Real clips against real clips, of the first run that has it.
+    """
+
+    name: str
+    of: str
+    unit: str
+    better: str
+    cells: tuple[ScoreCell, ...]
+    floor: Score | None
+
+
+def score_rows(runs: Sequence[RunResults]) -> list[ScoreRow]:
+    """The scores of all runs, in the order in which they are first met."""
+    keys = dict.fromkeys((score.of, score.name) for run in runs for score in run.scores if score.of != FLOOR)
+    return [_score_row(of, name, runs) for of, name in sorted(keys, key=lambda key: key[0])]
+
+
+def _score_row(of: str, name: str, runs: Sequence[RunResults]) -> ScoreRow:
+    found = [_find(run, of, name) for run in runs]
+    first = next(score for score in found if score is not None)
+    return ScoreRow(
+        name=readable(name),
+        of=of,
+        unit=first.unit,
+        better=BETTER.get(first.better, ""),
+        cells=_cells(found, first.better) if len(runs) > 1 else (ScoreCell(first),),
+        floor=next((score for run in runs if (score := _find(run, FLOOR, name))), None),
+    )
+
+
+def readable(name: str) -> str:
+    """Name of a figure, for people: `frechet_log_mel` is "Fréchet distance, log mel"."""
+    if name in NAMES:
+        return NAMES[name]
+    for prefix, words in PREFIXES.items():
+        if name.startswith(prefix):
+            return words + name.removeprefix(prefix).replace("_", " ")
+    return name.replace("_", " ").capitalize().replace("f score", "F-score")
+
+
+def _find(run: RunResults, of: str, name: str) -> Score | None:
+    return next((score for score in run.scores if (score.of, score.name) == (of, name)), None)
+
+
+def _cells(scores: Sequence[Score | None], better: str) -> tuple[ScoreCell, ...]:
+    values = [score.value for score in scores if score is not None and score.value is not None]
+    if better not in BETTER or len(values) < 2:
+        return tuple(ScoreCell(score) for score in scores)
+    best_value = min(values) if better == "lower" else max(values)
+    best = next(score for score in scores if score is not None and score.value == best_value)
+    return tuple(
+        ScoreCell(score)
+        if score is None or score.value is None
+        else ScoreCell(score, score.value == best_value, score.value != best_value and _overlap(score, best))
+        for score in scores
+    )
+
+
+def _overlap(one: Score, other: Score) -> bool:
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    return one.low <= other.high and other.low <= one.high
+
+
+def config_differences(configs: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Options that are not the same in all configurations.
+
+    Args:
+        configs: YAML of each run; one that is empty is unknown.
+
+    Returns:
+        Dotted name of the option and its value in each run; an en dash where a run does not have it.
+    """
+    flat = [_flattened(_parsed(config)) for config in configs]
+    names = dict.fromkeys(name for options in flat for name in options)
+    rows = [(name, tuple(options.get(name, "\N{EN DASH}") for options in flat)) for name in names]
+    return [row for row in rows if len(set(row[1])) > 1]
+
+
+def _parsed(config: str) -> Any:  # noqa: ANN401 (any YAML)
+    import yaml  # type: ignore[import-untyped]  # ships no type information
+
+    try:
+        return yaml.safe_load(config) or {}
+    except yaml.YAMLError:
+        return {"(unreadable)": config}
+
+
+def _flattened(value: Any, prefix: str = "") -> dict[str, str]:  # noqa: ANN401 (any YAML)
+    if isinstance(value, dict) and value:
+        children = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        children = [(_item_name(item, number), item) for number, item in enumerate(value)]
+    else:
+        return {prefix: str(value)}
+    return {
+        name: text
+        for key, child in children
+        for name, text in _flattened(child, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def _item_name(item: Any, number: int) -> str:  # noqa: ANN401 (any YAML)
+    """Callbacks and the like go by their class, so that one more of them does not shift all others."""
+    class_path = item.get("class_path") if isinstance(item, dict) else None
+    return str(class_path).rpartition(".")[2] if class_path else str(number)

@@ -1,0 +1,83 @@
+"""Scores of several runs, and what differs between them."""
+
+from pathlib import Path
+
+from toy_results import score, write_tested_run
+
+from lightning_modules.reports.results import read_results
+from lightning_modules.reports.tables import config_differences, readable, score_rows
+
+
+def results(tmp_path: Path, *tables: tuple):
+    return [
+        read_results(write_tested_run(tmp_path / str(number), scores=table))
+        for number, table in enumerate(tables)
+    ]
+
+
+def marks(row) -> str:
+    return "".join("B" if cell.is_best else "~" if cell.is_tied else "." for cell in row.cells)
+
+
+def test_the_best_is_marked_and_those_whose_interval_reaches_it(tmp_path: Path):
+    runs = results(
+        tmp_path,
+        (score("d", "samples", 3.0, 2.5, 3.5), score("s", "samples", 1.0, better="higher")),
+        (score("d", "samples", 2.0, 1.5, 2.6), score("s", "samples", 7.0, better="higher")),
+        (score("d", "samples", 4.0, 3.6, 4.4), score("s", "samples", None, better="higher")),
+    )
+    distance, higher = score_rows(runs)
+    assert (distance.name, marks(distance), marks(higher)) == ("D", "~B.", ".B.")
+
+
+def test_no_best_without_a_direction_a_rival_or_another_run(tmp_path: Path):
+    runs = results(
+        tmp_path,
+        (score("x", "samples", 1.0, better="none"), score("lonely", "samples", 1.0)),
+        (score("x", "samples", 2.0, better="none"),),
+    )
+    assert [marks(row) for row in score_rows(runs)] == ["..", ".."]
+    assert [marks(row) for row in score_rows(runs[:1])] == [".", "."]
+
+
+def test_the_same_figure_twice_is_best_twice(tmp_path: Path):
+    runs = results(tmp_path, (score("x", "samples", 1.0),), (score("x", "samples", 1.0),))
+    assert marks(score_rows(runs)[0]) == "BB"
+
+
+def test_rows_of_what_was_scored_with_their_floor(tmp_path: Path):
+    table = (score("d", "samples", 3.0), score("d", "floor", 0.5), score("d", "reconstructions", 1.0))
+    rows = score_rows(results(tmp_path, table))
+    assert [(row.of, row.cells[0].score.value, row.floor.value) for row in rows] == [
+        ("reconstructions", 1.0, 0.5),
+        ("samples", 3.0, 0.5),
+    ]
+
+
+def test_only_options_that_differ():
+    one = (
+        "a: 1\nmodel: {size: 32, name: x}\ncallbacks: [{class_path: m.First}, {class_path: m.Second, n: 1}]\n"
+    )
+    two = "a: 1\nmodel: {size: 16, name: x}\ncallbacks: [{class_path: m.Second, n: 2}]\nextra: [1, 2]\n"
+    assert config_differences([one, two]) == [
+        ("model.size", ("32", "16")),
+        ("callbacks.First.class_path", ("m.First", "–")),
+        ("callbacks.Second.n", ("1", "2")),
+        ("extra", ("–", "[1, 2]")),
+    ]
+    assert config_differences([one]) == []
+
+
+def test_a_config_that_cannot_be_read_is_shown_as_it_is():
+    assert config_differences(["a: 1", "{"])[-1] == ("(unreadable)", ("–", "{"))
+
+
+def test_names_for_people():
+    names = ("si_sdr", "frechet_log_mel", "mmd_crepe", "onset_f_score_audio", "diversity")
+    assert [readable(name) for name in names] == [
+        "SI-SDR",
+        "Fréchet distance, log mel",
+        "Kernel distance (MMD), crepe",
+        "Onset F-score audio",
+        "Diversity",
+    ]
