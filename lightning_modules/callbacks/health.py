@@ -59,7 +59,7 @@ class Health(pl.Callback):
     Args:
         every_n_steps: Batches between two looks; only then is an accelerator waited for.
         num_clips: Clips to listen to.
-        grace_steps: Steps before what the model makes is listened to.
+        grace_steps: Steps before what the model makes, the critic and the posterior are judged.
         stop: Whether training ends at the first finding.
         max_lost_steps: Steps in a row without a finite gradient after which training ends in any case.
         ignore: Problems not to report, e.g. `critic_won` for a Wasserstein critic.
@@ -149,7 +149,8 @@ class Health(pl.Callback):
         lost = max((symptoms.trailing(guard.norms) for guard in self._guards.values()), default=0)
         figures = published(trainer, "train/")
         found |= symptoms.examine_losses({name: value for name, value in figures.items() if "loss" in name})
-        found |= self._judge_critic(figures)
+        if trainer.global_step > self.grace_steps:
+            found |= self._judge_critic(figures)
         self._report(trainer, found)
         if lost >= self.max_lost_steps and not trainer.should_stop:
             trainer.should_stop = True
