@@ -1,6 +1,7 @@
 """Keeps gradients that are not finite away from the weights, and remembers how large gradients were."""
 
 from collections import deque
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -34,15 +35,11 @@ class GradientGuard:
         self._pending.append(norm.detach())
         if has_scaler:
             return
-        if norm.device.type == "cpu":
-            if not torch.isfinite(norm):
-                for parameter in parameters:
-                    parameter.grad = None
-            return
-        bad = ~torch.isfinite(norm)
-        for parameter in parameters:
-            assert parameter.grad is not None  # chosen above
-            parameter.grad.masked_fill_(bad.to(parameter.device), 0.0)
+        if norm.device.type != "cpu":
+            zero_unless_finite(parameters, norm)
+        elif not torch.isfinite(norm):
+            for parameter in parameters:
+                parameter.grad = None
 
     @property
     def has_news(self) -> bool:
@@ -56,3 +53,11 @@ class GradientGuard:
         count = len(self._pending)
         self._pending = []
         return count
+
+
+def zero_unless_finite(parameters: Sequence[Tensor], norm: Tensor) -> None:
+    """Write zeros over all gradients if their norm, a scalar, is not finite; without waiting for a device."""
+    bad = ~torch.isfinite(norm)
+    for parameter in parameters:
+        assert parameter.grad is not None
+        parameter.grad.masked_fill_(bad.to(parameter.device, non_blocking=True), 0.0)

@@ -14,7 +14,7 @@ from toy_experiment import ToyDataModule, ToyModule
 
 from datamodules.batch import Batch
 from lightning_modules.base import GenerativeModule
-from lightning_modules.callbacks.gradient_guard import GradientGuard
+from lightning_modules.callbacks.gradient_guard import GradientGuard, zero_unless_finite
 from lightning_modules.callbacks.health import Health
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
@@ -328,6 +328,14 @@ def test_a_scaler_is_left_to_do_its_work():
     assert (guard.collect(), list(guard.norms)) == (1, [math.inf])
     guard.check(torch.optim.SGD([weight]), has_scaler=False)
     assert weight.grad is None
+
+
+@pytest.mark.parametrize(("value", "expected"), [(2.0, [2.0, 1.0]), (math.nan, [0.0, 0.0])])
+def test_what_a_device_does_without_asking_the_host(value, expected):
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    weights[0].grad, weights[1].grad = torch.tensor([value]), torch.tensor([1.0])
+    zero_unless_finite(weights, torch.nn.utils.get_total_norm([weight.grad for weight in weights]))
+    assert [weight.grad.item() for weight in weights] == expected
 
 
 @pytest.mark.parametrize("option", ["every_n_steps", "num_clips", "max_lost_steps"])
