@@ -45,7 +45,7 @@ class Health(pl.Callback):
     """Watches training and says, once until it clears, what is wrong and what to try.
 
     It says so on the console, in the loggers (`health/<problem>` is 1 from then on, 0 again when it clears;
-    W&B also gets an alert) and in `health.json` in the run folder.
+    W&B also gets a table of all that was said) and in `health.json` in the run folder.
 
     - Every step: gradients that are NaN or Inf never reach the weights.
     - Every `every_n_steps`: such gradients, exploding ones, losses that are not finite, and a critic that has
@@ -230,8 +230,8 @@ class Health(pl.Callback):
         if trainer.is_global_zero and (new or cleared):
             findings = [Finding(trainer.global_step, problem_of(name), *text) for name, text in new.items()]
             say(findings)
-            append_findings(Path(trainer.default_root_dir) / FILE_NAME, findings)
-            log(trainer, findings, dict.fromkeys(cleared, 0.0) | dict.fromkeys(new, 1.0))
+            known = append_findings(Path(trainer.default_root_dir) / FILE_NAME, findings)
+            log(trainer, known if new else [], dict.fromkeys(cleared, 0.0) | dict.fromkeys(new, 1.0))
         if self.stop and trainer.strategy.reduce_boolean_decision(bool(new), all=False):
             if trainer.is_global_zero:
                 print("health: training stops here, as Health's option `stop` asks.", flush=True)
@@ -265,24 +265,24 @@ def say(findings: list[Finding]) -> None:
         print(f"health: step {finding.step}: {finding.message}\n        Try: {finding.advice}", flush=True)
 
 
-def append_findings(path: Path, findings: list[Finding]) -> None:
-    """Add to the list in `path`, a JSON file, in whole or not at all; it is made if missing."""
-    known = json.loads(path.read_text()) if path.is_file() else []
+def append_findings(path: Path, findings: list[Finding]) -> list[Finding]:
+    """Add to the list in `path`, a JSON file, in whole or not at all, and return it; it is made if missing."""
+    known = [Finding(**entry) for entry in json.loads(path.read_text())] if path.is_file() else []
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps([*known, *(finding._asdict() for finding in findings)], indent=1))
+    part.write_text(json.dumps([finding._asdict() for finding in (*known, *findings)], indent=1))
     os.replace(part, path)
+    return [*known, *findings]
 
 
 def log(trainer: pl.Trainer, findings: list[Finding], states: dict[str, float]) -> None:
-    """Send findings to the loggers."""
+    """Send what is wrong (1) and what has cleared (0) to the loggers, and all findings as a table to W&B."""
     figures = {f"health/{name.replace(' ', '_')}": state for name, state in states.items()}
     for logger in trainer.loggers:
         logger.log_metrics(figures, step=trainer.global_step)
-        if isinstance(logger, WandbLogger) and trainer.is_global_zero:
-            for finding in findings:
-                text = f"{finding.message}\nTry: {finding.advice}"
-                logger.experiment.alert(f"{finding.problem} at step {finding.step}", text, level="WARN")
+        if findings and isinstance(logger, WandbLogger):
+            rows = [list(finding) for finding in findings]
+            logger.log_table("health/findings", list(Finding._fields), rows, step=trainer.global_step)
 
 
 def _no_way_on(steps: int) -> Symptom:
