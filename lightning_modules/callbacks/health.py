@@ -266,7 +266,7 @@ def say(findings: list[Finding]) -> None:
 
 
 def append_findings(path: Path, findings: list[Finding]) -> list[Finding]:
-    """Add to the list in `path`, a JSON file, in whole or not at all, and return it; it is made if missing."""
+    """Add to the list in the JSON file `path`, which is made if missing, atomically; returns the list."""
     known = [Finding(**entry) for entry in json.loads(path.read_text())] if path.is_file() else []
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
