@@ -39,8 +39,8 @@ EXPLOSION_FACTOR, EXPLOSION_STEPS = 100.0, 3
 """A norm that far above the usual, so often among the last ones; a single outlier is no explosion."""
 SCALER_STEPS = 20
 """A loss scaler starts at 2^16 and halves at every overflow: more in a row means that it finds no scale."""
-LEAST_KL_RATE = 1.0
-"""Nats per second of audio."""
+LOW_KL_RATE, LEAST_KL_RATE = 20.0, 1.0
+"""Nats per second of audio. Music takes hundreds."""
 LEAST_ACTIVE_SHARE = 0.1
 WON_ACCURACY, WON_LOSS = 0.99, 0.2
 """An untrained critic has a loss of 1 to 2."""
@@ -224,13 +224,17 @@ def examine_critic(accuracies: Sequence[float], losses: Sequence[float]) -> Diag
 def examine_posterior(active_units: float, most_active: float, kl_rate: float | None) -> Diagnoses:
     """Judge whether the latents still carry anything.
 
+    Early in training few units are active though the KL term is large: the posterior is then narrow, not yet
+    informative, and has not collapsed.
+
     Args:
         active_units: Number of latent dimensions that carry information.
         most_active: The largest such number of this run.
         kl_rate: Nats per second of audio, or None if unknown.
     """
     few = active_units < max(1.0, LEAST_ACTIVE_SHARE * most_active)
-    if not few and (kl_rate is None or kl_rate >= LEAST_KL_RATE):
+    least = LOW_KL_RATE if few else LEAST_KL_RATE
+    if kl_rate >= least if kl_rate is not None else not few:
         return {"posterior_collapse": None}
     rate = "" if kl_rate is None else f", which carry {kl_rate:.2g} nats per second"
     units = "1 latent dimension is" if active_units == 1 else f"{active_units:.0f} latent dimensions are"
