@@ -97,8 +97,9 @@ class RunWandbLogger(WandbLogger):
     ) -> None:
         own_id = run.id if run.verb == "fit" else f"{run.id}-{run.root.name}"
         environment = os.environ.get
+        name = options.name or environment("WANDB_NAME") or run.id
         super().__init__(
-            name=options.name or environment("WANDB_NAME") or own_id,
+            name=name if run.verb == "fit" else f"{name}-{run.root.name}",
             save_dir=str(run.root),
             id=own_id,
             project=options.project or environment("WANDB_PROJECT") or PROJECT,
@@ -194,7 +195,8 @@ class RunWandbLogger(WandbLogger):
                     raise
                 # whatever is wrong with W&B, training does not depend on it
                 rank_zero_info(f"W&B: cannot start {mode} ({_reason(error)})")
-                wandb.teardown()  # the failed attempt would hold on to the run's id
+                if wandb.run is None:  # else a run of the user would end with it
+                    wandb.teardown()  # the failed attempt holds on to the run's id
         self._started().define_metric(STEP)
         self._started().define_metric("*", step_metric=STEP, step_sync=True)
         self._described = set()

@@ -147,6 +147,6 @@ def test_the_continued_run_is_the_same_run(server: WandbServer, run: StoredRun) 
 
 def test_the_test_is_a_run_of_its_own_in_the_group(server: WandbServer) -> None:
     tested = server.runs["one-test"]
-    assert (tested.fields["groupName"], tested.fields["jobType"]) == ("studies", "smoke")
+    assert (tested.fields["groupName"], tested.fields["displayName"]) == ("studies", "first run-test")
     assert {row["test/log_mel_distance"] for row in tested.history if "test/log_mel_distance" in row}
     assert set(server.runs) == {"one", "one-test"}, "nothing leaked into another run"
