@@ -43,7 +43,10 @@ def test_the_header_says_what_for_and_how(path: Path) -> None:
     assert f"lightning sweep experiments/sweeps/{path.name} --count" in command
 
 
-@pytest.mark.parametrize("path", SEARCHED, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.stem != "vae"), id=path.stem) for path in SEARCHED],
+)
 def test_a_suggestion_trains_and_logs_the_metric(
     path: Path, tiny_run_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

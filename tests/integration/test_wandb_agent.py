@@ -76,7 +76,7 @@ def check(server: WandbServer, runs: int) -> None:
         assert run.config["data_identity"]["release"] == "mini"
         assert run.exit_code == 0
         rows = [row for row in run.history if "val/log_mel_distance" in row]
-        assert [row["trainer/global_step"] for row in rows] == [4, 8]
+        assert [row["trainer/global_step"] for row in rows] == [3, 7]
         assert run.summary["val/log_mel_distance"] == {
             "min": min(row["val/log_mel_distance"] for row in rows)
         }
@@ -99,7 +99,7 @@ def test_wandb_agent_drives_four_runs_by_the_command_line(server: WandbServer) -
     check(server, runs=4)
 
 
-def test_wandb_agent_drives_four_runs_in_this_process(server: WandbServer) -> None:
+def test_wandb_agent_drives_runs_in_this_process(server: WandbServer) -> None:
     """The agent for notebooks: it fetches what to run in the same way, and calls a function."""
     sweep = wandb.sweep(SWEEP)
 
@@ -109,5 +109,5 @@ def test_wandb_agent_drives_four_runs_in_this_process(server: WandbServer) -> No
         _, _, _, _, *arguments = trial_command(SWEEP["command"], chosen, [])
         main(arguments)
 
-    wandb.agent(sweep, train, project="toys", count=4)
-    check(server, runs=4)
+    wandb.agent(sweep, train, project="toys", count=2)
+    check(server, runs=2)

@@ -15,6 +15,8 @@ from wandb_server import API_KEY, serving
 from lightning_modules.cli import main
 from lightning_modules.wandb_log import history
 
+pytestmark = pytest.mark.slow
+
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 EXPERIMENT = """
 experiment: toy

@@ -11,6 +11,8 @@ from wandb_server import API_KEY, StoredRun, WandbServer, serving
 
 from lightning_modules.cli import main
 
+pytestmark = pytest.mark.slow
+
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 EXPERIMENT = """
 experiment: toy

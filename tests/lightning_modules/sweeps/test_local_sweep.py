@@ -82,7 +82,7 @@ def test_bayesian_search_goes_to_the_bottom_of_the_bowl(tmp_path: Path) -> None:
 def test_a_kill_loses_no_finished_trial_and_the_sweep_goes_on_as_if_nothing_had_been(
     tmp_path: Path,
 ) -> None:
-    file = sweep_file(tmp_path, method="bayes")
+    file = sweep_file(tmp_path)
     whole, cut = ([f"--sweeps_dir={tmp_path / name}", "--count=4"] for name in ("whole", "cut"))
     program = "import sys; from lightning_modules.cli import main; main(sys.argv[1:])"
     paths = os.pathsep.join([str(TOY.parents[2]), os.environ.get("PYTHONPATH", "")])
