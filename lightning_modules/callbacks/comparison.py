@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -28,7 +30,6 @@ from lightning_modules.metrics.reconstruction import (
     ClipMean,
     LogMelDistance,
     MultiScaleSpectralDistance,
-    OnsetFScore,
     ScaleInvariantSDR,
 )
 from lightning_modules.scores import Score
@@ -80,33 +81,42 @@ class PairedComparison:
             "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
             "si_sdr": ScaleInvariantSDR(),
             "chroma_similarity": ChromaSimilarity(sample_rate),
-            "onset_f_score_audio": OnsetFScore(sample_rate),
         }
         for formula in self.formulas.values():
             formula.to(device)
         units = {"log_mel_distance": "dB", "si_sdr": "dB"}
         self.values = {name: ClipValues(units.get(name, "")).to(device) for name in self.formulas}
+        self.onset_values = ClipValues().to(device)
         self.midi_values = {of: ClipValues().to(device) for of in ("reconstructions", "floor")}
 
     def update(self, output: Tensor, batch: WaveformBatch) -> None:
         """Add reconstructions (B, C, T) of a batch."""
         for name, formula in self.formulas.items():
             self.values[name].update(formula.values(output, batch.waveform))
-        if self.notes is not None:
-            self._update_midi("reconstructions", output, batch, self.notes)
-            self._update_midi("floor", batch.waveform, batch, self.notes)
+        # the slowest part on a CPU: once for each clip
+        heard, original = self._onsets(output), self._onsets(batch.waveform)
+        scores = [onset_f_score(*pair) for pair in zip(original, heard, strict=True)]
+        self.onset_values.update(torch.tensor(scores, device=output.device))
+        played = self._played(batch)
+        for of, found in (("reconstructions", heard), ("floor", original)):
+            pairs = [(known, own) for known, own in zip(played, found, strict=True) if known is not None]
+            if pairs:
+                scores = [onset_f_score(known, own) for known, own in pairs]
+                self.midi_values[of].update(torch.tensor(scores, device=output.device))
 
-    def _update_midi(self, of: str, waveform: Tensor, batch: WaveformBatch, source: NoteSource) -> None:
-        clip_samples = waveform.shape[-1]
+    def _onsets(self, waveform: Tensor) -> list[NDArray[np.float64]]:
+        """What is heard in each clip of (B, C, T)."""
+        return [detect_onsets(clip, self.sample_rate) for clip in waveform.float().mean(1).cpu().numpy()]
+
+    def _played(self, batch: WaveformBatch) -> list[NDArray[np.float64] | None]:
+        """What was played in each clip; None where nobody knows."""
+        if self.notes is None:
+            return [None] * len(batch.waveform)
+        clip_samples = batch.waveform.shape[-1]
         places = zip(batch.performance.tolist(), batch.start_sample.tolist(), strict=True)
-        scores = []
-        for clip, (performance, start) in zip(waveform.float().mean(1).cpu().numpy(), places, strict=True):
-            notes = source.notes(performance, start, clip_samples)
-            if notes is not None:
-                played = chord_onsets(notes.onset, clip_samples / self.sample_rate)
-                scores.append(onset_f_score(played, detect_onsets(clip, self.sample_rate)))
-        if scores:
-            self.midi_values[of].update(torch.tensor(scores, device=waveform.device))
+        known = [self.notes.notes(performance, start, clip_samples) for performance, start in places]
+        duration = clip_samples / self.sample_rate
+        return [None if notes is None else chord_onsets(notes.onset, duration) for notes in known]
 
     def scores(self) -> list[Score]:
         """Means over clips, with bootstrap intervals."""
@@ -114,7 +124,9 @@ class PairedComparison:
         for name, kept in self.values.items():
             better = "higher" if self.formulas[name].higher_is_better else "lower"
             found.append(_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit, better))
-        for of, kept in self.midi_values.items():
+        onsets = bootstrap_mean(self.onset_values.compute())
+        found.append(_score("onset_f_score_audio", "reconstructions", onsets, "", "higher"))
+        for of, kept in self.midi_values.items() if self.notes is not None else ():
             values = kept.compute()
             if len(values):
                 found.append(_score("onset_f_score_midi", of, bootstrap_mean(values), "", "higher"))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from toy_experiment import ToyDataModule, ToyModule
@@ -154,3 +155,15 @@ def test_data_without_a_training_split_are_scored_without_it(tmp_path):
         content, _ = run_test(ToyModule(8000, 1600), Untrained(), tmp_path)
     assert "nearest_training_distance" not in of(content, "samples")
     assert "diversity" in of(content, "samples")
+
+
+def test_embeddings_come_from_the_configuration():
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(Evaluation, "callback")
+    embeddings = [
+        {"class_path": f"lightning_modules.metrics.embeddings.{name}"}
+        for name in ("LogMelStatistics", "CrepeEmbedding")
+    ]
+    options = {"class_path": "Evaluation", "init_args": {"embeddings": embeddings}}
+    made = parser.instantiate_classes(parser.parse_object({"callback": options})).callback
+    assert [each.name for each in made.embeddings] == ["log_mel_statistics", "crepe"]
