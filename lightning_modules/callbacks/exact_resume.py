@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from lightning_modules.csv_logger import RunCSVLogger
 
 KEY = "random_state"
+VALIDATION_SEED = 0
 
 
 class Position(NamedTuple):
@@ -92,13 +93,22 @@ class ExactResume(pl.Callback):
         self._boundary = random_state()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A checkpoint written from here on, by an exception, comes before the validation."""
-        self._validating = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        """Validate with random numbers of its own.
+
+        So each validation draws the same, training goes on as if there had been none, and processes whose
+        batches differ in size stay in step. A checkpoint written from here on, by an exception, comes before
+        the validation.
+        """
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._validating = not trainer.sanity_checking
+            self._boundary = random_state()
+            torch.manual_seed(VALIDATION_SEED + trainer.global_rank)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A checkpoint written from here on comes after the validation."""
-        self._validating = False
-        self._boundary = random_state()
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._validating = False
+            restore_random_state(self._boundary)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

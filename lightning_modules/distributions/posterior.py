@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_modules.processes import normal_noise
+
 LOG_2PI = math.log(2.0 * math.pi)
 
 
@@ -22,7 +24,7 @@ class DiagonalGaussian(NamedTuple):
 
     def sample(self) -> Tensor:
         """Reparameterised draw z = mean + exp(log_variance / 2) * noise (Kingma & Welling 2014, eq. 10)."""
-        return self.mean + torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
+        return self.mean + torch.exp(0.5 * self.log_variance) * normal_noise(self.mean)
 
     def log_prob(self, latent: Tensor) -> Tensor:
         """Log density of `latent` (B, Z, L), element by element, in nats: (B, Z, L)."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.errors import OptionError
+from lightning_modules.processes import share, total
 from lightning_modules.spectrogram import STFTMagnitude
 
 
@@ -63,5 +64,11 @@ class MultiResolutionSTFTLoss(SpectralLoss):
 
 def spectral_distance(estimate: Tensor, target: Tensor) -> Tensor:
     """Spectral convergence plus mean absolute log ratio of two magnitude spectra (equal shapes): scalar."""
-    convergence = torch.linalg.vector_norm(estimate - target) / torch.linalg.vector_norm(target)
+    convergence = norm(estimate - target) / norm(target)
     return convergence + (estimate.log() - target.log()).abs().mean()
+
+
+def norm(value: Tensor) -> Tensor:
+    """Frobenius norm over the batch: in distributed training, over the batches of all processes."""
+    own = torch.linalg.vector_norm(value)
+    return own if share() == (1, 0) else total(own.square()).sqrt()
