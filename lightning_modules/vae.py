@@ -277,7 +277,7 @@ class VAE(LatentModule):
         result = self(batch.waveform)
         num_clips = len(batch.waveform)
         rates = self._rates(stage, result.elbo, batch.waveform.shape[-1])
-        self.log_dict(rates, on_step=False, on_epoch=True, batch_size=num_clips, sync_dist=True)
+        self.log_evaluation(rates, num_clips)
         self.active_units.update(result.posterior.mean)
         self.log(
             f"{stage}/active_units", self.active_units, on_step=False, on_epoch=True, batch_size=num_clips

@@ -282,7 +282,7 @@ class WaveGAN(LatentModule):
             f"{stage}/critic_score_generated": generated_scores.mean(),
             f"{stage}/critic_accuracy": ranking_accuracy(scores, generated_scores),
         }
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(real), sync_dist=True)
+        self.log_evaluation(figures, len(real))
 
     def predict_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
         """Resynthesise a batch (conditional), or generate as many clips of its length: (B, C, T)."""
