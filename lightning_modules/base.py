@@ -153,6 +153,7 @@ class GenerativeModule(pl.LightningModule, ABC):
         """Put another density of the same latents in its place."""
         raise NotImplementedError(f"{type(self).__name__} has no prior")
 
+
     def log_evaluation(self, figures: Mapping[str, Tensor], num_clips: int) -> None:
         """Log means of an evaluation batch, for the mean over all clips of all devices.
 

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonargparse
 import lightning.pytorch as pl
@@ -84,6 +84,11 @@ class TrainerCLI(LightningCLI):
             help="Name of the run's folder (default: time stamp and a random suffix).",
         )
         parser.add_argument(
+            "--matmul_precision",
+            type=Literal["highest", "high", "medium"] | None,
+            help="Of 32-bit products on a GPU: high and medium use TF32 units, fast and good to 3 digits.",
+        )
+        parser.add_argument(
             "--fall_back",
             type=bool,
             default=False,
@@ -105,6 +110,9 @@ class TrainerCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Turn the run's options into a `Run`; nothing is written yet."""
         options = self.config[self.subcommand]
+        if options.matmul_precision is not None:
+            torch.set_float32_matmul_precision(options.matmul_precision)
+            torch.backends.cudnn.allow_tf32 = options.matmul_precision != "highest"
         runs_dir = Path(options.runs_dir)
         experiment = options.experiment or (self.config_files[0].stem if self.config_files else "unnamed")
         self.checkpoint = None

@@ -164,7 +164,6 @@ def kill_repeatedly(
     ("kind", "workers", "kills"),
     [
         ("vae", 0, 3),
-        ("wavegan", 0, 3),
         *(
             pytest.param(kind, workers, 20, marks=pytest.mark.slow)
             for kind in ("vae", "wavegan")

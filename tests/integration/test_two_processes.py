@@ -84,13 +84,14 @@ def train(folder: Path, source: Path, kind: str, devices: int, precision: str) -
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "precision", "tolerance"),
     [
         ("vae", "32-true", 1e-4),
-        pytest.param("wavegan", "32-true", 1e-4, marks=pytest.mark.slow),
-        pytest.param("wavegan-fixed", "32-true", 1e-4, marks=pytest.mark.slow),
-        pytest.param("vae", "bf16-mixed", 0.02, marks=pytest.mark.slow),
+        ("wavegan", "32-true", 1e-4),
+        ("wavegan-fixed", "32-true", 1e-4),
+        ("vae", "bf16-mixed", 0.02),
     ],
 )
 def test_two_processes_are_one(
