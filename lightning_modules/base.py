@@ -166,6 +166,7 @@ class GenerativeModule(pl.LightningModule, ABC):
         weight = num_clips * (self._trainer.world_size if self._trainer is not None else 1)
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
 
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.
 
