@@ -153,7 +153,6 @@ class GenerativeModule(pl.LightningModule, ABC):
         """Put another density of the same latents in its place."""
         raise NotImplementedError(f"{type(self).__name__} has no prior")
 
-
     def log_evaluation(self, figures: Mapping[str, Tensor], num_clips: int) -> None:
         """Log means of an evaluation batch, for the mean over all clips of all devices.
 
@@ -165,7 +164,6 @@ class GenerativeModule(pl.LightningModule, ABC):
         # every figure 12% too large; of multiples of the number of devices it is exact
         weight = num_clips * (self._trainer.world_size if self._trainer is not None else 1)
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
-
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.
