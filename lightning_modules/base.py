@@ -7,6 +7,8 @@ import lightning.pytorch as pl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_modules.distributions.priors import Prior
+
 
 class WaveformBatch(Protocol):
     """What a data module's batch must offer a model.
@@ -85,6 +87,9 @@ class GenerativeModule(pl.LightningModule, ABC):
     latent_hop_samples: int = 1
     """Samples per latent frame, counted from the first sample: audio may be cut at its multiples."""
 
+    has_posterior: bool = False
+    """Whether latents have a posterior and a prior: `draw_posterior`, `latent_prior`, `replace_prior`."""
+
     def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
         super().__init__()
         self.sample_rate = sample_rate
@@ -134,6 +139,18 @@ class GenerativeModule(pl.LightningModule, ABC):
     def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
         """Audio (B, C, T) in [-1, 1] from latents (B, Z, L), cut to `num_samples` if given."""
         raise NotImplementedError(f"{type(self).__name__} decodes no latents")
+
+    def draw_posterior(self, waveform: Tensor) -> Tensor:
+        """Draw latents (B, Z, L) from the posterior of `waveform` (B, C, T)."""
+        raise NotImplementedError(f"{type(self).__name__} has no posterior")
+
+    def latent_prior(self) -> Prior:
+        """What latents are drawn from by `sample`."""
+        raise NotImplementedError(f"{type(self).__name__} has no prior")
+
+    def replace_prior(self, prior: Prior) -> None:
+        """Put another density of the same latents in its place."""
+        raise NotImplementedError(f"{type(self).__name__} has no prior")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.

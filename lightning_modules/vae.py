@@ -1,7 +1,7 @@
 """The variational autoencoder: encode, sample z, decode; trained on the negative ELBO."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -11,35 +11,20 @@ from torch.nn import functional
 from lightning_modules.base import LatentModule, WaveformBatch
 from lightning_modules.distributions.likelihoods import Likelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
-from lightning_modules.distributions.priors import Prior
-from lightning_modules.errors import OptionError
-from lightning_modules.losses.elbo import ELBO, free_bits
+from lightning_modules.distributions.priors import Prior, StandardNormal
+from lightning_modules.framing import cut_into_clips
+from lightning_modules.losses.elbo import ELBO, free_bits, importance_weighted_bound
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
 from lightning_modules.schedules.kl_weight import KLWeight
+from lightning_modules.vae_parts import Forward, check_parts
 
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 1.0
 """Of the posterior. A linear layer grows with the loudness of the clip: without an upper bound, here a little
 above the prior's own variance, one loud attack is enough for exp() to drown a batch in noise."""
-
-
-class Forward(NamedTuple):
-    """What one pass through the VAE gives.
-
-    Attributes:
-        posterior: q(z|x), (B, Z, L).
-        elbo: The bound of each clip.
-        kl: (B, Z or 1, L) nats, as the prior factorises.
-        output: (B, C, T), the mean of p(x|z).
-    """
-
-    posterior: DiagonalGaussian
-    elbo: ELBO
-    kl: Tensor
-    output: Tensor
 
 
 class VAE(LatentModule):
@@ -68,13 +53,16 @@ class VAE(LatentModule):
         free_nats: KL allowance in nats per latent dimension and frame, for the loss only.
         lr_scheduler: Makes a scheduler from the optimiser, stepped at every optimiser step.
         channels: Audio channels C.
+        deterministic: Whether z is the posterior mean, also in training: with β = 0 a plain autoencoder,
+            whose ELBO means nothing.
+        importance_samples: Draws K of the importance-weighted bound (IWAE) at `test`; 0 leaves it out.
 
     Raises:
         OptionError: If the parts do not fit each other; the text names both.
     """
 
     can_reconstruct = True
-    latent_is_gaussian = True
+    has_posterior = True
 
     def __init__(
         self,
@@ -94,6 +82,8 @@ class VAE(LatentModule):
         free_nats: float = 0.0,
         lr_scheduler: LRSchedulerCallable | None = None,
         channels: int = 1,
+        deterministic: bool = False,
+        importance_samples: int = 8,
     ) -> None:
         super().__init__(sample_rate, clip_samples, channels)
         self.encoder = encoder
@@ -109,9 +99,21 @@ class VAE(LatentModule):
         self.spectral_weight = spectral_weight
         self.free_nats = free_nats
         self.lr_scheduler = lr_scheduler
+        self.deterministic = deterministic
+        self.can_sample = not deterministic  # nothing held the latents to the prior
+        self.latent_is_gaussian = isinstance(prior, StandardNormal)
+        self.importance_samples = importance_samples
         self.frames_per_latent = 1 if latent == "frames" else -(-clip_samples // encoder.hop_samples)
         self.latent_hop_samples = self.frames_per_latent * encoder.hop_samples
-        self._check_parts()
+        check_parts(
+            encoder,
+            coarse_generator,
+            decoder,
+            channels,
+            latent_size,
+            self.frames_per_latent,
+            latent_is_per_frame=latent == "frames",
+        )
         self.posterior_head = self._make_posterior_head()
         self.tenth_of_log_scale = nn.Parameter(torch.zeros(latent_size))
         # one z per clip: a fully connected layer spreads it over the frames that the decoder works on
@@ -120,39 +122,7 @@ class VAE(LatentModule):
             nn.Linear(latent_size, spread_size) if decoder is not None and latent == "clip" else None
         )
         self.active_units = ActiveUnits(latent_size)
-
-    def _check_parts(self) -> None:
-        """Raise an OptionError naming the first two parts that do not fit."""
-        if self.coarse_generator is None and self.decoder is None:
-            raise OptionError(
-                "VAE needs a coarse_generator, a decoder, or both; got neither", "set one of them"
-            )
-        pairs = [("channels", self.channels, "encoder.channels", self.encoder.channels)]
-        if self.decoder is not None:
-            pairs.append(
-                (
-                    "encoder.hop_samples",
-                    self.encoder.hop_samples,
-                    "decoder.hop_samples",
-                    self.decoder.hop_samples,
-                )
-            )
-            if self.latent == "frames":
-                pairs.append(
-                    ("latent_size", self.latent_size, "decoder.latent_size", self.decoder.latent_size)
-                )
-        if self.coarse_generator is not None:
-            coarse = self.coarse_generator
-            pairs.append(
-                ("latent_size", self.latent_size, "coarse_generator.latent_size", coarse.latent_size)
-            )
-            pairs.append(
-                ("samples per z", self.latent_hop_samples, "coarse_generator.hop_samples", coarse.hop_samples)
-            )
-            pairs.append(("channels", self.channels, "coarse_generator.channels", coarse.channels))
-        for name, value, other_name, other in pairs:
-            if value != other:
-                raise OptionError(f"VAE: {name} is {value} but {other_name} is {other}", "make them equal")
+        prior.connect(self.encode)
 
     def _make_posterior_head(self) -> nn.Linear:
         """Fully connected layer to mean and log variance, started at a narrow posterior around zero."""
@@ -226,7 +196,7 @@ class VAE(LatentModule):
     def forward(self, waveform: Tensor) -> Forward:
         """Encode, draw z, decode, and score the clip (B, C, T) under the result."""
         posterior = self.encode(waveform)
-        latent = posterior.sample()
+        latent = posterior.mean if self.deterministic else posterior.sample()
         output = self.decode(latent, waveform.shape[-1])
         kl = self.prior(posterior, latent)  # (B, Z or 1, L)
         elbo = ELBO(self.likelihood(waveform, output), kl.sum(dim=(1, 2)))
@@ -270,8 +240,29 @@ class VAE(LatentModule):
         self._evaluation_step("val", batch)
 
     def test_step(self, batch: WaveformBatch, batch_idx: int) -> None:
-        """The same for the test split."""
+        """The same for the test split, and the importance-weighted bound."""
         self._evaluation_step("test", batch)
+        if self.importance_samples > 0 and not self.deterministic:
+            self._log_importance_weighted_bound(batch.waveform)
+
+    def _log_importance_weighted_bound(self, waveform: Tensor) -> None:
+        """Of clips of the training length: over longer ones, one draw outweighs all others."""
+        clips = cut_into_clips(waveform, self.clip_samples)
+        bounds = [
+            importance_weighted_bound(
+                part, self.encode(part), self.decode, self.prior, self.likelihood, self.importance_samples
+            )
+            for part in clips.split(len(waveform))
+        ]
+        rate = torch.cat(bounds).mean() * self.sample_rate / clips.shape[-1]
+        self.log(
+            "test/iwae_nats_per_second",
+            rate,
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(waveform),
+            sync_dist=True,
+        )
 
     def _evaluation_step(self, stage: str, batch: WaveformBatch) -> None:
         result = self(batch.waveform)
@@ -299,6 +290,20 @@ class VAE(LatentModule):
     def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
         """Mean of p(x|z) within full scale; see `GenerativeModule.decode_latent`."""
         return self.decode(latent, num_samples).clamp(-1.0, 1.0)
+
+    def draw_posterior(self, waveform: Tensor) -> Tensor:
+        """See `GenerativeModule.draw_posterior`."""
+        posterior = self.encode(waveform)
+        return posterior.mean if self.deterministic else posterior.sample()
+
+    def latent_prior(self) -> Prior:
+        """See `GenerativeModule.latent_prior`."""
+        return self.prior
+
+    def replace_prior(self, prior: Prior) -> None:
+        """See `GenerativeModule.replace_prior`."""
+        self.prior = prior.to(self.device)
+        self.can_sample = True
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
         """One optimiser over everything; the scheduler, if any, is stepped with it."""

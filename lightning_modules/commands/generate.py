@@ -36,6 +36,11 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
         "uniform noise, a temperature below 1 is a truncation.",
     )
     parser.add_argument(
+        "--density",
+        type=str | None,
+        help="Draw latents from the density in this file, made by `lightning fit_density`.",
+    )
+    parser.add_argument(
         "--truncation",
         type=float,
         help="Largest absolute value of normal latent noise, in standard deviations, before the temperature.",
@@ -56,6 +61,10 @@ def run(options: jsonargparse.Namespace) -> None:
     if options.truncation is not None:
         check_at_least("truncation", options.truncation, 0.0, exclusive=True)
     module = open_module(options)
+    if options.density is not None:
+        from lightning_modules.density import use_density
+
+        use_density(module, options.density)
     num_samples = num_samples_of(options.seconds, module)
     clips = drawn_clips(
         module, options.num_clips, num_samples, options.seed, options.temperature, options.truncation

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from lightning_modules.distributions.likelihoods import GaussianLikelihood
+from lightning_modules.distributions.likelihoods import BandGaussianLikelihood, GaussianLikelihood
 
 
 def test_log_likelihood_equals_torch_distributions():
@@ -37,3 +37,46 @@ def test_variance_stays_above_its_bound():
 def test_deviations_in_the_wrong_order_are_refused():
     with pytest.raises(ValueError, match=r"smallest_deviation=0.1, initial_deviation=0.05"):
         GaussianLikelihood(0.05, smallest_deviation=0.1)
+
+
+@pytest.mark.parametrize("samples", [3, 16, 50])
+def test_equal_bands_are_one_variance_for_all(samples):
+    torch.manual_seed(0)
+    waveform, mean = 0.1 * torch.randn(2, 3, 2, samples)
+    likelihood = BandGaussianLikelihood(16, initial_deviation=0.05)
+    torch.testing.assert_close(likelihood(waveform, mean), GaussianLikelihood(0.05)(waveform, mean))
+
+
+def test_band_likelihood_equals_a_multivariate_normal():
+    dct = pytest.importorskip("scipy.fft").dct
+    torch.manual_seed(0)
+    likelihood = BandGaussianLikelihood(8)
+    torch.nn.init.normal_(likelihood.tenth_of_log_variance, mean=-0.5, std=0.1)
+    matrix = torch.from_numpy(dct(torch.eye(8, dtype=torch.float64).numpy(), norm="ortho", axis=0))
+    variance = torch.exp(10 * likelihood.tenth_of_log_variance.detach().double())
+    block = torch.distributions.MultivariateNormal(torch.zeros(8).double(), matrix.T * variance @ matrix)
+    waveform = 0.1 * torch.randn(3, 2, 24)
+    expected = block.log_prob(waveform.double().unflatten(2, (3, 8))).sum(dim=(1, 2))
+    got = likelihood(waveform, torch.zeros_like(waveform))
+    torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_each_band_learns_its_own_error():
+    """A loud error at low frequencies, a quiet one at high: worth more than one variance for both."""
+    torch.manual_seed(0)
+    low = torch.nn.functional.interpolate(0.05 * torch.randn(4, 1, 500), scale_factor=8, mode="linear")
+    error = low + 0.001 * torch.randn_like(low)
+    values = {}
+    for likelihood in (BandGaussianLikelihood(8), GaussianLikelihood()):
+        optimizer = torch.optim.Adam(likelihood.parameters(), lr=0.02)
+        for _ in range(200):
+            optimizer.zero_grad()
+            (-likelihood(error, torch.zeros_like(error)).mean()).backward()
+            optimizer.step()
+        values[type(likelihood)] = likelihood(error, torch.zeros_like(error)).mean().item()
+    assert values[BandGaussianLikelihood] > values[GaussianLikelihood] + 0.5 * error[0].numel()
+
+
+def test_bands_that_make_no_sense():
+    with pytest.raises(ValueError, match="got num_bands=0"):
+        BandGaussianLikelihood(0)

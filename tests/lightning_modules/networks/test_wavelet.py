@@ -1,0 +1,88 @@
+import sys
+
+import pytest
+import torch
+
+from lightning_modules.errors import OptionError
+from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead
+from lightning_modules.networks.encoder import ConvNeXtEncoder
+from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets
+
+pywt = pytest.importorskip("pywt")
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db8", "sym10"])
+@pytest.mark.parametrize(("levels", "samples"), [(1, 64), (4, 256), (4, 16), (5, 4096)])
+def test_reconstruction_is_perfect_and_energy_is_kept(wavelet, levels, samples):
+    packets = WaveletPackets(levels, wavelet)
+    waveform = noise(2, 2, samples)
+    bands = packets(waveform)
+    assert bands.shape == (2, 2 * 2**levels, samples // 2**levels)
+    torch.testing.assert_close(packets.inverse(bands), waveform, atol=1e-5, rtol=0)
+    torch.testing.assert_close(bands.square().sum(), waveform.square().sum(), rtol=1e-5, atol=0)
+
+
+def test_bands_are_those_of_pywavelets_up_to_a_shift():
+    waveform = noise(1, 1, 256).double()
+    # PyWavelets centres its filters: with 18 taps that is a shift by an even number of samples at each level
+    packets = WaveletPackets(3, "db9")
+    reference = pywt.WaveletPacket(waveform[0, 0].numpy(), "db9", mode="periodization", maxlevel=3)
+    for band, node in zip(packets(waveform)[0], reference.get_level(3, order="freq"), strict=True):
+        spectrum = torch.fft.rfft(band).abs()
+        torch.testing.assert_close(spectrum, torch.fft.rfft(torch.tensor(node.data)).abs())
+
+
+@pytest.mark.parametrize("band", range(8))
+def test_bands_are_in_the_order_of_frequency(band):
+    time = torch.arange(4096)
+    tone = torch.sin(torch.pi * (band + 0.5) / 8 * time)[None, None]
+    energy = WaveletPackets(3, "db20")(tone).square().sum(2)[0]
+    assert energy.argmax() == band
+    assert energy[band] > 0.85 * energy.sum()
+
+
+def test_gradients():
+    packets = WaveletPackets(2, "db2")
+    waveform = noise(2, 1, 16).double().requires_grad_()
+    assert torch.autograd.gradcheck(packets, waveform)
+    assert torch.autograd.gradcheck(packets.inverse, noise(2, 4, 4).double().requires_grad_())
+
+
+def test_around_networks():
+    packets = WaveletPackets(2, "haar")
+    encoder = WaveletEncoder(ConvNeXtEncoder(4, 8, strides=(2, 4), stem_channels=(6,), num_blocks=1), packets)
+    decoder = WaveletDecoder(
+        ConvNeXtDecoder(3, FullyConnectedHead(8, 8, channels=4), num_blocks=1), WaveletPackets(2, "haar")
+    )
+    assert (encoder.channels, encoder.hop_samples, encoder.hidden_size) == (1, 32, 8)
+    assert (decoder.hop_samples, decoder.latent_size) == (32, 3)
+    waveform, latent = noise(2, 1, 96), noise(2, 3, 3)
+    torch.testing.assert_close(encoder(waveform), encoder.encoder(packets(waveform)))
+    torch.testing.assert_close(packets(decoder(latent)), decoder.decoder(latent), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: WaveletPackets(0), "levels is 0"),
+        (lambda: WaveletPackets(2, "bior2.2"), "wavelet is 'bior2.2', which is no orthogonal wavelet"),
+        (lambda: WaveletPackets(2, "morlet"), "wavelet is 'morlet'"),
+        (
+            lambda: WaveletEncoder(ConvNeXtEncoder(3, 8), WaveletPackets(2)),
+            "encoder.channels is 3, but 2 levels of wavelet packets make 4 bands",
+        ),
+    ],
+)
+def test_options_that_make_no_sense(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+def test_without_pywavelets_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pywt", None)
+    with pytest.raises(OptionError, match=r"maestro-lightning\[wavelets\]"):
+        WaveletPackets(2)
