@@ -69,10 +69,8 @@ def test_generate_draws_from_a_density(checkpoint, tmp_path):
     density = GaussianMixture(4, 1, spread=3.0)
     torch.nn.init.constant_(density.log_variance, -40.0)  # all but a point
     save_density(density, tmp_path / "a.density.npz", "best.ckpt")
-    main(
-        ["generate", str(checkpoint), "--num_clips=1", "--seconds=0.064", "--device=cpu"]
-        + [f"--density={tmp_path}/a.density.npz", f"--output={tmp_path}/out"]
-    )
+    folders = [f"--density={tmp_path}/a.density.npz", f"--output={tmp_path}/out"]
+    main(["generate", str(checkpoint), "--num_clips=1", "--seconds=0.064", "--device=cpu", *folders])
     model = load_module(checkpoint)
     expected = model.decode_latent(density.mean[0][None, :, None].expand(1, 4, 4))[0, 0]
     written = torch.from_numpy(soundfile.read(tmp_path / "out/clip_0000.wav", dtype="float32")[0])
