@@ -24,7 +24,6 @@ ARGUMENTS = {
     "generate": [],
     "reconstruct": ["a.wav"],
     "interpolate": ["1", "2"],
-    "export": [],
 }
 
 
