@@ -5,7 +5,9 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from lightning_modules.cli import main, tool_verbs
@@ -26,6 +28,7 @@ def test_the_readme_has_the_two_commands_of_a_newcomer():
 def finished_run(tiny_run_data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default experiment, two steps long, on a tiny release."""
     folder = tmp_path_factory.mktemp("readme")
+    soundfile.write(folder / "piano.wav", 0.1 * np.random.default_rng(0).normal(size=(22_050, 2)), 44_100)
     main(
         [
             "fit",
