@@ -1,4 +1,4 @@
-"""What W&B costs a training step when it cannot be reached: the default VAE, online, into a black hole.
+"""What W&B costs training when it cannot be reached: online, into a black hole that never answers.
 
 pytest -m benchmark -s tests/benchmarks/test_wandb_cost.py
 """
@@ -88,3 +88,33 @@ def test_an_unreachable_backend(
     print(f"\na step without a logger: {statistics.fmean(without) * 1e3:.1f} ms, {len(without)} steps each")
     for name, share in figures.items():
         print(f"online, W&B never answers: {share:+.1%} ({name})")
+
+
+@pytest.mark.benchmark
+def test_cpu_time_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPU time of a row of 25 figures, which a busy machine does not change; the first phase includes the start.
+
+    The default VAE logs a row every 10 steps.
+    """
+    rows, row = 300, {f"train/{number}": float(number) for number in range(25)}
+    with blackhole() as url:
+        for name, value in {"WANDB_BASE_URL": url, "WANDB_API_KEY": API_KEY, "WANDB_MODE": "online"}.items():
+            monkeypatch.setenv(name, value)
+        wandb.teardown()
+        run = Run(tmp_path / "one", tmp_path / "one", "fit", resumed=False)
+        run.create()
+        logger = RunWandbLogger(run, "online", {}, WandbOptions(), Monitor(None, "min"))
+        logger.log_metrics(row, 0)
+        for phase in ("W&B hangs", "offline after it"):
+            in_thread, in_process = time.thread_time(), time.process_time()
+            for step in range(1, rows + 1):
+                logger.log_metrics(row, step)
+            in_thread = time.thread_time() - in_thread
+            assert logger.experiment is not None  # waits until all rows are handled
+            in_process = time.process_time() - in_process
+            print(
+                f"\n{phase}: {in_thread / rows * 1e3:.3f} ms a row in the training thread, "
+                f"{in_process / rows * 1e3:.2f} ms in the process"
+            )
+        logger.finalize("success")
+        wandb.teardown()
