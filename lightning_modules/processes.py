@@ -23,7 +23,12 @@ def normal_noise(like: Tensor) -> Tensor:
     seed, and would else give the same noise to different clips.
     """
     world, rank = share()
-    noise = torch.randn((world * len(like), *like.shape[1:]), dtype=like.dtype, device=like.device)
+    if world == 1:
+        return torch.randn_like(like)
+    # drawn in the order that `like` lies in memory, as `randn_like` does: clip by clip
+    strides = torch.empty_like(like).stride()
+    shape = (world * len(like), *like.shape[1:])
+    noise = torch.empty_strided(shape, strides, dtype=like.dtype, device=like.device).normal_()
     return noise[rank * len(like) : (rank + 1) * len(like)]
 
 

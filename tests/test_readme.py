@@ -14,7 +14,7 @@ from lightning_modules.cli import main, tool_verbs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"(?:^ {4}|`|&& )(lightning [a-z]+ [^`\n]+)", README, re.MULTILINE)))
+COMMANDS = sorted(set(re.findall(r"(?:^ {4}|`|&& )(lightning [a-z_]+ [^`\n]+)", README, re.MULTILINE)))
 RUN = "runs/vae/<id>"
 SHORT = ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--trainer.accelerator=cpu"]
 

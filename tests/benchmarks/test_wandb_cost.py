@@ -92,7 +92,7 @@ def test_an_unreachable_backend(
 
 @pytest.mark.benchmark
 def test_cpu_time_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CPU time of a row of 25 figures, which a busy machine does not change; the first phase includes the start.
+    """CPU time of a row of 25 figures, which no neighbour changes; the first phase includes the start.
 
     The default VAE logs a row every 10 steps.
     """
