@@ -78,6 +78,17 @@ class ExactResume(pl.Callback):
             self._loaded = None
         self._boundary = random_state()
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Forget the figures of earlier steps.
+
+        Lightning logs a figure again at each step that does not compute it, such as the critic's at a step of
+        the generator alone; a run that goes on there could not.
+        """
+        for result in trainer.fit_loop.epoch_loop._results.values():
+            result._forward_cache = None
+
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
