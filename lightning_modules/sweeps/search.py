@@ -118,6 +118,8 @@ def suggest(plan: SweepPlan, trials: Sequence[Trial], seed: int) -> dict[str, An
     Returns:
         Value of each option; None if a grid has been searched through.
     """
+    # the engine would import this late, and what it imports draws from the generators that are seeded below
+    import sweeps.bayes_search  # noqa: F401
     from sweeps import next_run
 
     known = [run for trial in trials if (run := _as_run(plan, trial)) is not None]

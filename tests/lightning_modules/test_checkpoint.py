@@ -69,6 +69,7 @@ def test_description_has_the_form_of_an_experiment_file() -> None:
                 "init_args": {"lr": 0.25, "betas": [0.5, 0.9]},
             },
             "fail_at_step": -1,
+            "kill_at_step": -1,
             "val_log_mel": None,
         },
     }

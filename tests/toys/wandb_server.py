@@ -6,6 +6,7 @@ else. `python wandb_server.py PORT` serves until it is killed.
 
 import gzip
 import json
+import random
 import re
 import socket
 import threading
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
 import yaml
 
 ENTITY = "local"
@@ -226,6 +228,9 @@ class WandbServer(ThreadingHTTPServer):
                     summaryMetrics=run.summary if run else {},
                 )
             )
+        # runs in this process seed these generators: without this, all would get the same suggestion
+        random.seed(len(known))
+        np.random.seed(len(known))
         suggested = next_run(sweep.config, known)
         name = f"{sweep_name}-{len(sweep.runs)}"
         sweep.runs[name] = suggested.config
