@@ -1,0 +1,283 @@
+"""Models as files for other programs: torch.export (.pt2) and ONNX, checked against the model itself."""
+
+import copy
+import importlib.util
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.nn.utils import parametrize
+
+from lightning_modules.base import GenerativeModule
+from lightning_modules.errors import ExportError
+
+TOLERANCE = 1e-4
+"""Largest difference from the model itself, 1 = full scale."""
+METADATA_NAME = "metadata.json"
+EXAMPLE_FRAMES = 64
+"""Latent frames of the clip that graphs are made from."""
+PIP = 'pip install -e ".[export]"'
+
+
+class Reconstructor(nn.Module):
+    """Waveform (B, C, T) to waveform."""
+
+    def __init__(self, model: GenerativeModule) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)."""
+        return self.model.reconstruct(waveform)
+
+
+class LatentEncoder(nn.Module):
+    """Waveform (B, C, T) to latents."""
+
+    def __init__(self, model: GenerativeModule) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, C, T) -> (B, Z, L)."""
+        return self.model.encode_latent(waveform)
+
+
+class LatentDecoder(nn.Module):
+    """Latents (B, Z, L) to waveform."""
+
+    def __init__(self, model: GenerativeModule) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(B, Z, L) -> (B, C, L * latent_hop_samples)."""
+        return self.model.decode_latent(latent)
+
+
+class Part(NamedTuple):
+    """What becomes one file of each format.
+
+    Attributes:
+        name: Of the file.
+        module: What is exported.
+        input_name: Of its argument.
+        unit: Samples, or frames, that its length must be a multiple of.
+        example: Makes an input (B, C, T) or (B, Z, L) for a batch size, a number of latent frames and a seed.
+    """
+
+    name: str
+    module: nn.Module
+    input_name: str
+    unit: int
+    example: Callable[[int, int, int], Tensor]
+
+
+class ExportedFile(NamedTuple):
+    """One file, checked.
+
+    Attributes:
+        name: Of the file.
+        content: Its bytes.
+        difference: Largest difference from the model on fresh inputs.
+        eager_real_time_factor: Seconds of audio that the model makes per second.
+        real_time_factor: The same for the file.
+    """
+
+    name: str
+    content: bytes
+    difference: float
+    eager_real_time_factor: float
+    real_time_factor: float
+
+
+def parts_of(model: GenerativeModule) -> list[Part]:
+    """What of a model can be exported: `reconstruct`, `encoder` and `decoder`, or the `decoder` alone.
+
+    Raises:
+        ExportError: If it has none of them.
+    """
+    hop = model.latent_hop_samples
+
+    def waveform(batch: int, frames: int, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return 0.1 * torch.randn(batch, model.channels, frames * hop, generator=generator)
+
+    def latent(batch: int, frames: int, seed: int) -> Tensor:
+        if model.can_reconstruct:
+            return model.encode_latent(waveform(batch, frames, seed))
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            return model.draw_latent(batch, frames * hop)
+
+    parts = []
+    if model.can_reconstruct:
+        parts.append(Part("reconstruct", Reconstructor(model), "waveform", hop, waveform))
+    if model.can_reconstruct and model.can_interpolate:
+        parts.append(Part("encoder", LatentEncoder(model), "waveform", hop, waveform))
+    if model.can_interpolate:
+        parts.append(Part("decoder", LatentDecoder(model), "latent", 1, latent))
+    if not parts:
+        raise ExportError(
+            f"{type(model).__name__} neither reconstructs nor decodes latents: there is nothing to export",
+            "use a model that does",
+        )
+    return parts
+
+
+def pruned(part: Part) -> nn.Module:
+    """A copy of a part's module without what takes no part in it (critics, priors, losses).
+
+    Weight normalisation is multiplied out. A module is kept if it, or one in it, is called.
+    """
+    copied = copy.deepcopy(part.module).eval()
+    called: set[nn.Module] = set()
+    hooks = [each.register_forward_hook(lambda m, *_: called.add(m)) for each in copied.modules()]
+    copied(part.example(1, EXAMPLE_FRAMES, 0))
+    for hook in hooks:
+        hook.remove()
+    _prune(copied.model, called)  # type: ignore[arg-type]
+    for each in list(copied.modules()):
+        if parametrize.is_parametrized(each):
+            for name in list(each.parametrizations):  # type: ignore[arg-type]
+                parametrize.remove_parametrizations(each, name)
+    return copied
+
+
+def _prune(parent: nn.Module, called: set[nn.Module]) -> None:
+    for name, child in list(parent.named_children()):
+        if child in called:
+            continue
+        if any(each in called for each in child.modules()):
+            _prune(child, called)
+        else:
+            parent._modules[name] = nn.Identity()
+
+
+def exported_program(part: Part) -> ExportedProgram:
+    """The graph of a part, for any number of clips and any length of whole latent frames, 8 or more."""
+    length: Any = part.unit * Dim("frames", min=8, max=1 << 20) if part.unit > 1 else Dim.DYNAMIC
+    example = part.example(2, EXAMPLE_FRAMES, 0)
+    try:
+        return torch.export.export(pruned(part), (example,), dynamic_shapes=({0: Dim.DYNAMIC, 2: length},))
+    except Exception as error:  # torch raises many kinds
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"The {part.name} of this model does not export: {type(error).__name__}: {reason}",
+            "choose another --format or other networks",
+        ) from error
+
+
+def as_pt2(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
+    """The file that `torch.export.load` opens, with its metadata beside the graph."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={METADATA_NAME: json.dumps(metadata)})
+    return buffer.getvalue()
+
+
+def run_pt2(content: bytes) -> Callable[[Tensor], Tensor]:
+    """A function that runs such a file."""
+    return torch.export.load(io.BytesIO(content)).module()
+
+
+def as_onnx(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
+    """An ONNX model, with its metadata as properties.
+
+    Raises:
+        ExportError: If the packages for it are missing, or it has an operation that ONNX lacks.
+    """
+    _require("onnx", "onnxscript")
+    try:
+        converted = torch.onnx.export(program, (), dynamo=True, verbose=False)
+    except Exception as error:  # torch raises many kinds
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(f"This model does not convert to ONNX: {reason}", "use --format pt2") from error
+    assert converted is not None  # with no file name given, the program is returned
+    converted.model.metadata_props.update(metadata)
+    return converted.model_proto.SerializeToString()
+
+
+def run_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
+    """A function that runs such a model with ONNX Runtime on the CPU.
+
+    Raises:
+        ExportError: If ONNX Runtime is missing.
+    """
+    _require("onnxruntime")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda value: torch.from_numpy(session.run(None, {name: value.numpy()})[0])
+
+
+def _require(*packages: str) -> None:
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ExportError(f"ONNX needs the package {package}, which is missing", PIP)
+
+
+FORMATS = {"pt2": (as_pt2, run_pt2), "onnx": (as_onnx, run_onnx)}
+
+
+@torch.no_grad()
+def export_part(model: GenerativeModule, part: Part, formats: list[str]) -> list[ExportedFile]:
+    """Export one part to some of `FORMATS`, and check each file against the model.
+
+    Raises:
+        ExportError: If that fails, or the file's output differs by more than `TOLERANCE`.
+    """
+    program = exported_program(part)
+    metadata = {
+        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "part": part.name,
+        "sample_rate": str(model.sample_rate),
+        "channels": str(model.channels),
+        "latent_hop_samples": str(model.latent_hop_samples),
+        "input": f"{part.input_name}, length a multiple of {part.unit}",
+    }
+    files = []
+    for name in formats:
+        write, load = FORMATS[name]
+        content = write(program, metadata)
+        function = load(content)
+        difference = largest_difference(part, function)
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"{part.name}.{name} differs from the model by {difference:.2g}, more than {TOLERANCE:g}",
+                "choose another --format; nothing was written",
+            )
+        factors = (real_time_factor(model, part, each) for each in (part.module, function))
+        files.append(ExportedFile(f"{part.name}.{name}", content, difference, *factors))
+    return files
+
+
+def largest_difference(part: Part, function: Callable[[Tensor], Tensor]) -> float:
+    """Between a part and what was made of it, on fresh inputs of several sizes; NaN where a shape differs."""
+    worst = 0.0
+    for seed, (batch, frames) in enumerate(((1, 8), (1, EXAMPLE_FRAMES + 3), (3, 2 * EXAMPLE_FRAMES + 1)), 1):
+        value = part.example(batch, frames, seed)
+        wanted, found = part.module(value), function(value)
+        if found.shape != wanted.shape:
+            return math.nan
+        difference = float((found - wanted).abs().max())
+        worst = difference if difference > worst or math.isnan(difference) else worst
+    return worst
+
+
+def real_time_factor(model: GenerativeModule, part: Part, function: Callable[[Tensor], Tensor]) -> float:
+    """Seconds of audio per second of work, best of three runs after a first one, on eight seconds."""
+    frames = max(round(8.0 * model.sample_rate / model.latent_hop_samples), 8)
+    value = part.example(1, frames, 9)
+    times = []
+    for _ in range(4):
+        begin = time.perf_counter()
+        function(value)
+        times.append(time.perf_counter() - begin)
+    return frames * model.latent_hop_samples / model.sample_rate / min(times[1:])
