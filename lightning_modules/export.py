@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ TOLERANCE = 1e-4
 METADATA_NAME = "metadata.json"
 EXAMPLE_FRAMES = 64
 """Latent frames of the clip that graphs are made from."""
+LEAST_FRAMES, MOST_FRAMES = (1, 2, 8), 1 << 20
+"""Frames of a clip, the first that a graph takes. Two of audio, since torch makes a special case of one; a
+spectrogram, which reflects some at each end, needs more."""
 PIP = 'pip install -e ".[export]"'
 
 
@@ -77,6 +80,18 @@ class Part(NamedTuple):
     input_name: str
     unit: int
     example: Callable[[int, int, int], Tensor]
+
+
+class Program(NamedTuple):
+    """A graph.
+
+    Attributes:
+        graph: What torch.export made.
+        least_frames: Smallest length that it takes, in frames.
+    """
+
+    graph: ExportedProgram
+    least_frames: int
 
 
 class ExportedFile(NamedTuple):
@@ -145,9 +160,18 @@ def pruned(part: Part) -> nn.Module:
     _prune(copied.model, called)  # type: ignore[arg-type]
     for each in list(copied.modules()):
         if parametrize.is_parametrized(each):
-            for name in list(each.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(each, name)
+            _multiply_out(each)
     return copied
+
+
+def _multiply_out(module: nn.Module) -> None:
+    """Make plain parameters of parametrised ones."""
+    # the removal takes the properties off the class, which a deep copy shares with its original: a class of
+    # its own first
+    shared = type(module)
+    module.__class__ = type(shared.__name__, shared.__bases__, dict(shared.__dict__))
+    for name in list(module.parametrizations):  # type: ignore[arg-type]
+        parametrize.remove_parametrizations(module, name)
 
 
 def _prune(parent: nn.Module, called: set[nn.Module]) -> None:
@@ -160,18 +184,34 @@ def _prune(parent: nn.Module, called: set[nn.Module]) -> None:
             parent._modules[name] = nn.Identity()
 
 
-def exported_program(part: Part) -> ExportedProgram:
-    """The graph of a part, for any number of clips and any length of whole latent frames, 8 or more."""
-    length: Any = part.unit * Dim("frames", min=8, max=1 << 20) if part.unit > 1 else Dim.DYNAMIC
+def exported_program(part: Part) -> Program:
+    """The graph of a part, for any number of clips and any length from the smallest of `LEAST_FRAMES` it can.
+
+    Raises:
+        ExportError: If it has none, with torch's reason.
+    """
     example = part.example(2, EXAMPLE_FRAMES, 0)
-    try:
-        return torch.export.export(pruned(part), (example,), dynamic_shapes=({0: Dim.DYNAMIC, 2: length},))
-    except Exception as error:  # torch raises many kinds
-        reason = str(error).strip().partition("\n")[0]
-        raise ExportError(
-            f"The {part.name} of this model does not export: {type(error).__name__}: {reason}",
-            "choose another --format or other networks",
-        ) from error
+    module = pruned(part)
+    for least in LEAST_FRAMES[0 if part.unit == 1 else 1 :]:
+        length = part.unit * Dim("frames", min=least, max=MOST_FRAMES)
+        try:
+            graph = torch.export.export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC, 2: length},))
+            graph.module()(part.example(1, least, 0))
+        except Exception as error:  # torch raises many kinds
+            reason = _reason(error)
+            continue
+        return Program(graph, least)
+    raise ExportError(
+        f"The {part.name} of this model does not export for lengths that vary: {reason}",
+        "use a model of other networks",
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """What was behind an error, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def as_pt2(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
@@ -196,8 +236,9 @@ def as_onnx(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
     try:
         converted = torch.onnx.export(program, (), dynamo=True, verbose=False)
     except Exception as error:  # torch raises many kinds
-        reason = str(error).strip().partition("\n")[0]
-        raise ExportError(f"This model does not convert to ONNX: {reason}", "use --format pt2") from error
+        raise ExportError(
+            f"This model does not convert to ONNX: {_reason(error)}", "use --format pt2"
+        ) from error
     assert converted is not None  # with no file name given, the program is returned
     converted.model.metadata_props.update(metadata)
     return converted.model_proto.SerializeToString()
@@ -226,6 +267,22 @@ def _require(*packages: str) -> None:
 FORMATS = {"pt2": (as_pt2, run_pt2), "onnx": (as_onnx, run_onnx)}
 
 
+def description(model: GenerativeModule, part: Part, least_frames: int) -> dict[str, str]:
+    """What a user of a file must know, as text."""
+    length = "any length" if part.unit == 1 else f"T a multiple of {part.unit}"
+    return {
+        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "part": part.name,
+        "sample_rate": str(model.sample_rate),
+        "channels": str(model.channels),
+        "latent_hop_samples": str(model.latent_hop_samples),
+        "input": f"{part.input_name}, float32, {part.module.forward.__doc__} {length}",
+        "length_multiple_of": str(part.unit),
+        "least_length": str(part.unit * least_frames),
+        "torch": torch.__version__,
+    }
+
+
 @torch.no_grad()
 def export_part(model: GenerativeModule, part: Part, formats: list[str]) -> list[ExportedFile]:
     """Export one part to some of `FORMATS`, and check each file against the model.
@@ -234,20 +291,13 @@ def export_part(model: GenerativeModule, part: Part, formats: list[str]) -> list
         ExportError: If that fails, or the file's output differs by more than `TOLERANCE`.
     """
     program = exported_program(part)
-    metadata = {
-        "model": f"{type(model).__module__}.{type(model).__qualname__}",
-        "part": part.name,
-        "sample_rate": str(model.sample_rate),
-        "channels": str(model.channels),
-        "latent_hop_samples": str(model.latent_hop_samples),
-        "input": f"{part.input_name}, length a multiple of {part.unit}",
-    }
+    metadata = description(model, part, program.least_frames)
     files = []
     for name in formats:
         write, load = FORMATS[name]
-        content = write(program, metadata)
+        content = write(program.graph, metadata)
         function = load(content)
-        difference = largest_difference(part, function)
+        difference = largest_difference(part, function, program.least_frames)
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"{part.name}.{name} differs from the model by {difference:.2g}, more than {TOLERANCE:g}",
@@ -258,16 +308,16 @@ def export_part(model: GenerativeModule, part: Part, formats: list[str]) -> list
     return files
 
 
-def largest_difference(part: Part, function: Callable[[Tensor], Tensor]) -> float:
+def largest_difference(part: Part, function: Callable[[Tensor], Tensor], least_frames: int = 1) -> float:
     """Between a part and what was made of it, on fresh inputs of several sizes; NaN where a shape differs."""
     worst = 0.0
-    for seed, (batch, frames) in enumerate(((1, 8), (1, EXAMPLE_FRAMES + 3), (3, 2 * EXAMPLE_FRAMES + 1)), 1):
+    sizes = ((1, least_frames), (1, EXAMPLE_FRAMES + 3), (3, 2 * EXAMPLE_FRAMES + 1))
+    for seed, (batch, frames) in enumerate(sizes, 1):
         value = part.example(batch, frames, seed)
         wanted, found = part.module(value), function(value)
         if found.shape != wanted.shape:
             return math.nan
-        difference = float((found - wanted).abs().max())
-        worst = difference if difference > worst or math.isnan(difference) else worst
+        worst = max(worst, float((found - wanted).abs().nan_to_num(math.inf).max()))
     return worst
 
 
