@@ -3,7 +3,8 @@
   lightning export runs/vae/<id>/checkpoints/best.ckpt --format pt2 onnx
 
 Writes `reconstruct` (waveform to waveform), `encoder` (waveform to latents) and `decoder` (latents to
-waveform), as far as the model has them, for any number of clips and any length of whole latent frames. Each
+waveform), as far as the model has them, for any number of clips and any length of whole latent frames (a .pt2
+refuses others, ONNX drops what is left over; the metadata in each file says how many samples that is). Each
 file is run and compared with the model; if one differs by more than 1e-4, nothing is written. A .pt2 opens
 with `torch.export.load` alone, without this package; ONNX needs `pip install -e ".[export]"`.
 """
@@ -33,7 +34,8 @@ def run(options: jsonargparse.Namespace) -> None:
     Raises:
         ExperimentError: If the model cannot be exported, or what was exported is not the same.
     """
-    from lightning_modules.export import export_part, parts_of  # which takes seconds to import
+    from lightning_modules.export import export_part  # which takes seconds to import
+    from lightning_modules.export_parts import parts_of
 
     options.device = "cpu"
     module = open_module(options)

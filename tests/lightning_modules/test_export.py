@@ -29,7 +29,8 @@ from lightning_modules import export
 from lightning_modules.base import GenerativeModule
 from lightning_modules.cli import main
 from lightning_modules.errors import ExportError
-from lightning_modules.export import ExportedFile, Part, export_part, largest_difference, parts_of
+from lightning_modules.export import ExportedFile, export_part, largest_difference
+from lightning_modules.export_parts import Part, parts_of, pruned
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.trainer_cli import TrainerCLI
 
@@ -168,7 +169,7 @@ def test_weight_normalisation_stays_on_the_model():
     part = part_named(module, "decoder")
     value = part.example(1, 9, 1)
     before = part.module(value)
-    plain = export.pruned(part)
+    plain = pruned(part)
     assert not [name for name in plain.state_dict() if "parametrizations" in name]
     torch.testing.assert_close(plain(value), before)
     torch.testing.assert_close(part.module(value), before)
