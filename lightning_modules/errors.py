@@ -37,3 +37,7 @@ class AudioFileError(ExperimentError):
 
 class ReportError(ExperimentError):
     """A report cannot be made of what is on disk."""
+
+
+class ExportError(ExperimentError):
+    """A model cannot be exported, or the exported one is not the same."""

@@ -21,6 +21,9 @@ _MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
     # same:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/loops/fit_loop.py
     (r".*The number of training batches .* is smaller than the logging interval", UserWarning),
+    # torch.export.load reads from its own bytes, and only reads:
+    # https://github.com/pytorch/pytorch/blob/v2.11.0/torch/export/pt2_archive/_package.py
+    (r".*The given buffer is not writable", UserWarning),
 )
 
 
@@ -41,3 +44,6 @@ def silence_known_warnings() -> None:
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     if not any(isinstance(known, _WithoutTips) for known in logger.filters):
         logger.addFilter(_WithoutTips())
+    # four lines at each conversion to ONNX, about operations of a package that no model here uses:
+    # https://github.com/pytorch/pytorch/blob/v2.11.0/torch/onnx/_internal/exporter/_registration.py
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)

@@ -1,7 +1,10 @@
 """STFT and log-mel front ends, shared by losses, metrics and figures."""
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lightning_modules.precision import full_precision
 
@@ -39,18 +42,34 @@ class STFTMagnitude(nn.Module):
         """
         with full_precision(waveform.device):
             flat = waveform.float().reshape(-1, waveform.shape[-1])  # (B, T)
-            spectrum = torch.stft(
-                flat,
-                self.fft_samples,
-                self.hop_samples,
-                window=self.window,
-                pad_mode="reflect" if flat.shape[-1] > self.fft_samples // 2 else "constant",
-                return_complex=True,
-            )  # (B, F, N)
-            # from the two real parts: cheaper than complex abs, and its gradient is finite at zero
-            power = torch.view_as_real(spectrum).square().sum(-1)
+            pad_mode = "reflect" if flat.shape[-1] > self.fft_samples // 2 else "constant"
+            if torch.compiler.is_exporting():
+                power = self.power_without_complex_numbers(flat, pad_mode)
+            else:
+                spectrum = torch.stft(
+                    flat,
+                    self.fft_samples,
+                    self.hop_samples,
+                    window=self.window,
+                    pad_mode=pad_mode,
+                    return_complex=True,
+                )  # (B, F, N)
+                # from the two real parts: cheaper than complex abs, and its gradient is finite at zero
+                power = torch.view_as_real(spectrum).square().sum(-1)
             magnitude = power.clamp_min(self.floor**2).sqrt()
         return magnitude.view(*waveform.shape[:-1], *magnitude.shape[-2:])
+
+    def power_without_complex_numbers(self, flat: Tensor, pad_mode: str) -> Tensor:
+        """The same (B, T) -> (B, F, N) by one convolution: ONNX files have no complex numbers."""
+        sample = torch.arange(self.fft_samples, device=flat.device)
+        frequency = torch.arange(self.fft_samples // 2 + 1, device=flat.device)[:, None]
+        # whole turns taken off in whole numbers: a float32 angle of thousands of turns is off by 1e-4
+        angle = (frequency * sample % self.fft_samples) * (2.0 * math.pi / self.fft_samples)
+        waves = torch.cat([torch.cos(angle), torch.sin(angle)]) * self.window  # (2 F, fft_samples)
+        padding = self.fft_samples // 2
+        padded = functional.pad(flat[:, None], (padding, padding), mode=pad_mode)
+        parts = functional.conv1d(padded, waves[:, None], stride=self.hop_samples)  # (B, 2 F, N)
+        return parts.unflatten(1, (2, -1)).square().sum(1)
 
 
 class MelSpectrogram(nn.Module):

@@ -3,6 +3,7 @@
 Torch and Lightning are imported inside functions: help, and mistakes in the command line, are quick.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -128,6 +129,14 @@ class OutputFolder:
         written = sink.written()
         self.files.append({**written._asdict(), **facts})
         return written
+
+    def write_bytes(self, name: str, content: bytes, facts: Mapping[str, Any]) -> None:
+        """Write any file, whole or not at all, and note it in the manifest."""
+        partial = self.path / (name + PARTIAL_SUFFIX)
+        partial.write_bytes(content)
+        partial.replace(self.path / name)
+        digest = hashlib.sha256(content).hexdigest()
+        self.files.append({"file": name, "num_bytes": len(content), "sha256": digest, **facts})
 
     def write_manifest(self, module: "GenerativeModule", **facts: Any) -> None:  # noqa: ANN401 (JSON)
         """Write what was made, from which model, with which options."""

@@ -306,7 +306,9 @@ class WaveGAN(LatentModule):
         if self.is_conditional:
             return self._final(0)(latent)[..., :num_samples]
         clips = self._final(0)(latent.transpose(1, 2).flatten(0, 1))  # (N * L, C, clip_samples)
-        return clips.unflatten(0, (len(latent), -1)).transpose(1, 2).flatten(2)[..., :num_samples]
+        # both sizes named: -1 would tie exported graphs to one batch size
+        pieces = clips.unflatten(0, (latent.shape[0], latent.shape[2]))  # (N, L, C, clip_samples)
+        return pieces.transpose(1, 2).flatten(2)[..., :num_samples]
 
     def _final(self, position: int) -> nn.Module:
         """G (0) or the feature encoder (1) as audio is made with: their moving averages, if there are any."""

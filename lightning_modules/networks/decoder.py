@@ -76,6 +76,7 @@ class InverseSTFTHead(WaveformHead):
     """
 
     window: Tensor
+    basis: Tensor
 
     def __init__(
         self,
@@ -105,14 +106,27 @@ class InverseSTFTHead(WaveformHead):
         # a bin of magnitude 1 is a sinusoid of amplitude 1 under the analysis window
         scale = window.sum() / 2.0
         self.register_buffer("window", window * scale / envelope, persistent=False)
+        # the inverse transform of each bin's real and imaginary part, for graphs that know no complex numbers
+        unit = torch.eye(num_bins)
+        basis = torch.cat(
+            [torch.fft.irfft(unit, self.fft_samples), torch.fft.irfft(1j * unit, self.fft_samples)]
+        )
+        self.register_buffer("basis", basis, persistent=False)  # (2 F, fft_samples)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """See `WaveformHead.forward`. Float32 from the spectrum on: phases need it, and so does the FFT."""
         spectrum = self.output(hidden).float().unflatten(-1, (self.channels, 2, -1))  # (B, L, C, 2, F)
         log_magnitude, phase = spectrum.unbind(-2)
         magnitude = torch.exp(log_magnitude.clamp_max(self.largest_log_magnitude))
-        frames = torch.fft.irfft(torch.polar(magnitude, phase), n=self.fft_samples) * self.window
+        frames = self.inverse_transform(magnitude, phase) * self.window
         return overlap_add(frames.transpose(1, 2), self.hop_samples)
+
+    def inverse_transform(self, magnitude: Tensor, phase: Tensor) -> Tensor:
+        """(..., F) -> (..., fft_samples); in an export a matrix product, since ONNX has no such FFT."""
+        if torch.compiler.is_exporting():
+            parts = torch.cat([magnitude * torch.cos(phase), magnitude * torch.sin(phase)], dim=-1)
+            return parts @ self.basis
+        return torch.fft.irfft(torch.polar(magnitude, phase), n=self.fft_samples)
 
 
 class Decoder(nn.Module, ABC):

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "generate": [],
     "reconstruct": ["a.wav"],
     "interpolate": ["1", "2"],
+    "export": [],
 }
 
 
