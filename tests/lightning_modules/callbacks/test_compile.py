@@ -63,7 +63,7 @@ def test_fused_optimizer(tmp_path: Path) -> None:
 
 
 def setup(model: GenerativeModule, *parts: str) -> None:
-    Compile(parts).setup(pl.Trainer(logger=False, accelerator="cpu"), model, "fit")
+    Compile(parts, "eager").setup(pl.Trainer(logger=False, accelerator="cpu"), model, "fit")
 
 
 def test_what_cannot_be_compiled() -> None:
