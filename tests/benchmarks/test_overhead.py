@@ -108,8 +108,9 @@ class Turns:
             self.seconds.append((middle - start, time.perf_counter() - middle))
 
 
-def test_step(benchmark: Any, start_vae: Callable[..., TrainerCLI]) -> None:
-    cli = start_vae("--trainer.max_steps", PAIRS + WARM_UP + 1, "--wandb.mode", "disabled")
+def test_step(benchmark: Any, start_vae: Callable[..., TrainerCLI], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")  # what W&B costs, test_wandb_cost.py measures
+    cli = start_vae("--trainer.max_steps", PAIRS + WARM_UP + 1)
     torch.manual_seed(0)
     zeros = torch.zeros(CLIPS, dtype=torch.long)
     batch = Batch(0.1 * torch.randn(CLIPS, 1, SAMPLES), zeros, zeros)
@@ -127,12 +128,11 @@ def test_step(benchmark: Any, start_vae: Callable[..., TrainerCLI]) -> None:
 def started(folder: Path) -> list[tuple[str, float]]:
     """Seconds that each stage takes, in the order of the stages."""
     command = [sys.executable, "-c", START, "fit", "--config", str(ROOT / "experiments/vae.yaml")]
-    options = ["--trainer.accelerator", "cpu", "--wandb.mode", "disabled", "--runs_dir", str(folder)]
+    options = ["--trainer.accelerator", "cpu", "--runs_dir", str(folder)]
     path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "PYTHONPATH": path, "WANDB_MODE": "disabled"}
     begin = time.time()
-    output = subprocess.check_output(
-        [*command, *options], env={**os.environ, "PYTHONPATH": path}, text=True, cwd=folder
-    )
+    output = subprocess.check_output([*command, *options], env=environment, text=True, cwd=folder)
     line = next(line for line in output.splitlines() if line.startswith("MARKS"))
     marks = [("", begin), *json.loads(line.removeprefix("MARKS"))]
     return [(name, now - before) for (_, before), (name, now) in itertools.pairwise(marks)]
