@@ -88,6 +88,9 @@ class GenerativeModule(pl.LightningModule, ABC):
     latent_hop_samples: int = 1
     """Samples per latent frame, counted from the first sample: audio may be cut at its multiples."""
 
+    differentiated_twice: tuple[str, ...] = ()
+    """Parts whose gradient is itself differentiated in training, which a compiled graph cannot be."""
+
     has_posterior: bool = False
     """Whether latents have a posterior and a prior: `draw_posterior`, `latent_prior`, `replace_prior`."""
 

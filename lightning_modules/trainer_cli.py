@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 import lightning_modules
 from lightning_modules.base import GenerativeModule
+from lightning_modules.callbacks.compile import Compile
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.callbacks.exact_resume import ExactResume
 from lightning_modules.callbacks.interruption import Interruption
@@ -87,6 +88,12 @@ class TrainerCLI(LightningCLI):
             "--matmul_precision",
             type=Literal["highest", "high", "medium"] | None,
             help="Of 32-bit products on a GPU: high and medium use TF32 units, fast and good to 3 digits.",
+        )
+        parser.add_argument(
+            "--compile",
+            type=list[str],
+            default=[],
+            help="Parts of the model that `fit` compiles, e.g. [encoder, decoder].",
         )
         parser.add_argument(
             "--fall_back",
@@ -164,6 +171,8 @@ class TrainerCLI(LightningCLI):
             callbacks.append(progress_bar())
         if self.subcommand == "fit":
             callbacks += [RunSummary(), Interruption(), ExactResume()]
+            compiled = self.config[self.subcommand].compile
+            callbacks += [Compile(compiled)] if compiled else []
         return callbacks
 
     def _choose_loggers(self, configured: Any) -> Any:  # noqa: ANN401 (a Trainer option of many types)

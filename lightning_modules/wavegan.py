@@ -128,6 +128,7 @@ class WaveGAN(LatentModule):
         self.is_conditional = self.can_reconstruct = isinstance(generator, FeatureGenerator)
         self.can_sample = not self.is_conditional
         self.latent_hop_samples = getattr(generator, "hop_samples", clip_samples)
+        self.differentiated_twice = ("trunk", "score_head") if gradient_penalty is not None else ()
         check_parts(self)
         self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
 

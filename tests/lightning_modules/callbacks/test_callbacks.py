@@ -74,6 +74,43 @@ def test_throughput_forgets_what_is_older_than_the_window(monkeypatch: pytest.Mo
     assert Throughput(3)._marks.maxlen == 4
 
 
+def test_throughput_counts_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a linear layer, 1600 to 1600 samples, in each of 2 steps a second; its input needs no gradient."""
+    clock = FakeClock()
+    monkeypatch.setattr(throughput, "time", clock)
+    monkeypatch.setattr(
+        throughput, "peak_flops", lambda device, precision: 1e9 if device.type == "cpu" else 0
+    )
+    module = ToyModule(8000, 1600, network=torch.nn.Linear(1600, 1600))
+    per_step = 2 * (
+        2 * 4 * 1600 * 1600
+    )  # forwards and for the weight; a multiplication, an addition; 4 clips
+    options = {"module": module, "max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False}
+    trainer = fit(tmp_path, Slow(clock), Throughput(window_steps=2), **options)
+    assert logged(tmp_path, "perf/tflop_per_second") == pytest.approx([2 * per_step / 1e12] * 4)
+    assert logged(tmp_path, "perf/share_of_peak") == pytest.approx([2 * per_step / 1e9] * 4)
+    assert "perf/tflop_per_second" in trainer.progress_bar_metrics
+
+
+def test_throughput_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in every step, and not again in a resumed run; a step that fails leaves nothing behind."""
+    made: list[int] = []
+    count = throughput.FlopCount
+    monkeypatch.setattr(throughput, "FlopCount", lambda: made.append(1) or count())
+    options = {"limit_val_batches": 0, "enable_checkpointing": False}
+    monitor = Throughput()
+    fit(tmp_path, monitor, **options)
+    assert len(made) == 1
+    resumed = Throughput()
+    resumed.load_state_dict(monitor.state_dict())
+    fit(tmp_path, resumed, **options)
+    assert len(made) == 1
+    with pytest.raises(RuntimeError, match="told to fail"):
+        fit(tmp_path, Throughput(), module=ToyModule(8000, 1600, fail_at_step=0), **options)
+    assert len(made) == 2
+    assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+
+
 def test_gradient_norm_by_hand() -> None:
     weights = [torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(1))]
     unused = torch.nn.Parameter(torch.zeros(1))
