@@ -3,10 +3,10 @@
   lightning export runs/vae/<id>/checkpoints/best.ckpt --format pt2 onnx
 
 Writes `reconstruct` (waveform to waveform), `encoder` (waveform to latents) and `decoder` (latents to
-waveform), as far as the model has them, for any number of clips and any length of whole latent frames (a .pt2
-refuses others, ONNX drops what is left over; the metadata in each file says how many samples that is). Each
-file is run and compared with the model; if one differs by more than 1e-4, nothing is written. A .pt2 opens
-with `torch.export.load` alone, without this package; ONNX needs `pip install -e ".[export]"`.
+waveform), as far as the model has them, for any number of clips and any length of whole latent frames (others
+are refused; the metadata in each file says how many samples that is). Each file is run and compared with the
+model; if one differs by more than 1e-4, nothing is written. A .pt2 opens with `torch.export.load` alone,
+without this package; ONNX needs `pip install -e ".[export]"`.
 """
 
 import jsonargparse

@@ -69,10 +69,11 @@ def test_reconstruction_of_the_vae():
     pt2, onnx_file = files = export_part(module, part, ["pt2", "onnx"])
     assert [file.name for file in files] == ["reconstruct.pt2", "reconstruct.onnx"]
     check(part, files)
-    ragged = part.example(1, 10, 3)[..., :-1]  # not whole frames: refused by one, cut by the other
+    ragged = part.example(1, 10, 3)[..., :-1]  # not whole frames
     with pytest.raises(Exception, match=r"16 ?\*|multiple|divisible"):
         opened(pt2)(ragged)
-    assert opened(onnx_file)(ragged).shape[-1] == 9 * HOP
+    with pytest.raises(Exception, match="dimensions must match"):
+        opened(onnx_file)(ragged)
     import onnx
 
     graph = onnx.load_from_string(onnx_file.content)
