@@ -10,6 +10,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.rank_zero import rank_zero_warn
 
 from lightning_modules.errors import CheckpointError
+from lightning_modules.whole_file import whole_file
 
 
 def check_is_whole(path: Path) -> None:
@@ -87,14 +88,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def _save(self, checkpoint: dict[str, Any], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        try:
+        with whole_file(path) as part:
             torch.save(checkpoint, part)
             with part.open("rb") as file:
                 os.fsync(file.fileno())  # or after a power cut the new name may lead to an empty file
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def load_checkpoint(
         self,

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_modules.runs import free_path
+from lightning_modules.whole_file import whole_file
 
 METRICS_NAME = "metrics.csv"
 SUPERSEDED_NAME = "superseded-1.csv"
@@ -106,9 +107,7 @@ def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 def write_rows(file: Path, names: list[str], rows: Iterable[Mapping[str, str]]) -> None:
     """Write a metrics file, in whole or not at all."""
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w", newline="") as stream:
+    with whole_file(file) as part, part.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, names)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, file)

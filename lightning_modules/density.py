@@ -7,7 +7,6 @@ checkpoint: arrays and plain text, opened without unpickling anything.
 """
 
 import json
-import os
 import warnings
 import zipfile
 from abc import ABC, abstractmethod
@@ -25,6 +24,7 @@ from lightning_modules.distributions.autoregressive_prior import AutoregressiveP
 from lightning_modules.distributions.mixture_priors import GaussianMixture
 from lightning_modules.distributions.priors import Prior
 from lightning_modules.errors import CheckpointError, OptionError
+from lightning_modules.whole_file import whole_file
 
 FORMAT = 1
 HEADER = "header"
@@ -201,13 +201,8 @@ def save_density(density: Prior, path: Path, checkpoint: str) -> None:
     """
     header = {"format": FORMAT, "checkpoint": checkpoint, "density": describe(density, "density")}
     arrays = {name: value.detach().cpu().numpy() for name, value in density.state_dict().items()}
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **{HEADER: np.array(json.dumps(header)), **arrays})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, **{HEADER: np.array(json.dumps(header)), **arrays})
 
 
 def load_density(path: str | Path) -> SavedDensity:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lightning_modules.whole_file import whole_file
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -55,10 +57,11 @@ def write_scores(folder: Path, about: dict[str, Any], scores: Sequence[Score]) -
     writer = csv.DictWriter(text, list(Score.__dataclass_fields__))
     writer.writeheader()
     writer.writerows(rows)
-    _write_whole(folder / CSV_NAME, text.getvalue())
-    _write_whole(
-        folder / JSON_NAME, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    with whole_file(folder / CSV_NAME) as part:
+        part.write_text(text.getvalue(), encoding="utf-8")
+    with whole_file(folder / JSON_NAME) as part:
+        body = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        part.write_text(body + "\n", encoding="utf-8")
 
 
 def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) -> "Table":
@@ -109,9 +112,3 @@ def _number(value: float) -> str:
 
 def _plain(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

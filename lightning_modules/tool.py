@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import jsonargparse
 from numpy.typing import NDArray
 
-from lightning_modules.audio_files import PARTIAL_SUFFIX, AudioSink, WrittenAudio, shown
+from lightning_modules.audio_files import AudioSink, WrittenAudio, shown
 from lightning_modules.errors import OptionError, RunError
 from lightning_modules.runs import free_path, run_of_checkpoint
+from lightning_modules.whole_file import whole_file
 
 if TYPE_CHECKING:
     from lightning_modules.base import GenerativeModule
@@ -132,9 +133,8 @@ class OutputFolder:
 
     def write_bytes(self, name: str, content: bytes, facts: Mapping[str, Any]) -> None:
         """Write any file, whole or not at all, and note it in the manifest."""
-        partial = self.path / (name + PARTIAL_SUFFIX)
-        partial.write_bytes(content)
-        partial.replace(self.path / name)
+        with whole_file(self.path / name) as part:
+            part.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         self.files.append({"file": name, "num_bytes": len(content), "sha256": digest, **facts})
 
@@ -155,6 +155,5 @@ class OutputFolder:
             **facts,
             "files": self.files,
         }
-        partial = self.path / (MANIFEST_NAME + PARTIAL_SUFFIX)
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.path / MANIFEST_NAME)
+        with whole_file(self.path / MANIFEST_NAME) as part:
+            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,6 @@
 """Says in plain words when training has gone wrong."""
 
 import json
-import os
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.callbacks.gradient_guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
 from lightning_modules.errors import OptionError
+from lightning_modules.whole_file import whole_file
 
 FILE_NAME = "health.json"
 CRITIC_LOOKS = 20
@@ -270,9 +270,8 @@ def append_findings(path: Path, findings: list[Finding]) -> list[Finding]:
     """Add to the list in the JSON file `path`, which is made if missing, atomically; returns the list."""
     known = [Finding(**entry) for entry in json.loads(path.read_text())] if path.is_file() else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps([finding._asdict() for finding in (*known, *findings)], indent=1))
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps([finding._asdict() for finding in (*known, *findings)], indent=1))
     return [*known, *findings]
 
 

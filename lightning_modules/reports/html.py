@@ -6,9 +6,7 @@ and the page's own security policy lets no script but its own run and nothing be
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,6 +18,7 @@ from lightning_modules.reports.curves import HEIGHT, WIDTH, figure, make_charts,
 from lightning_modules.reports.results import RunResults
 from lightning_modules.reports.tables import config_differences, score_rows
 from lightning_modules.reports.tracks import DYNAMIC_RANGE_DB
+from lightning_modules.whole_file import whole_file
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -37,16 +36,12 @@ def write_report(path: Path, runs: Sequence[RunResults]) -> None:
         ReportError: If `path` cannot be written, or an audio file cannot be read.
     """
     page = render_report(runs)
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
+        with whole_file(path) as part:
+            part.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ReportError(f"{path} cannot be written ({error.strerror})", "give another file") from error
-    finally:
-        with suppress(OSError):  # what keeps one from writing may keep one from removing
-            part.unlink()
 
 
 def render_report(runs: Sequence[RunResults]) -> str:

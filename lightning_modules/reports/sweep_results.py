@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_modules.sweeps.journal import Trial
 from lightning_modules.sweeps.local_sweep import DEFAULT, short_name
 from lightning_modules.sweeps.search import SweepPlan
+from lightning_modules.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,9 +70,8 @@ def write_results(plan: SweepPlan, trials: Sequence[Trial], path: Path) -> None:
     for trial in ranked(plan, trials):
         values = [trial.number, trial.run_id, trial.state, trial.value, trial.seconds, trial.reason]
         writer.writerow([*values, *(trial.parameters.get(name) for name in plan.parameters)])
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text.getvalue())
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(text.getvalue())
 
 
 def parallel_coordinates(plan: SweepPlan, trials: Sequence[Trial]) -> "Figure":

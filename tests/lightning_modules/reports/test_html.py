@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from toy_results import score, write_tested_run
 
+from lightning_modules import whole_file
 from lightning_modules.errors import ReportError
-from lightning_modules.reports import html
 from lightning_modules.reports.html import render_report, write_report
 from lightning_modules.reports.listening_set import FOLDER, read_audio
 from lightning_modules.reports.results import read_results
@@ -142,7 +142,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     results = read_results(write_tested_run(tmp_path / "toy" / "one"))
     page = tmp_path / "report.html"
     page.write_text("old")
-    monkeypatch.setattr(html.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(whole_file.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_report(page, [results])
     assert page.read_text() == "old"
