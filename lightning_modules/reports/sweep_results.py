@@ -4,7 +4,9 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +52,23 @@ def ranked(plan: SweepPlan, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def results_table(plan: SweepPlan, trials: Sequence[Trial]) -> "Table":
-    """For the terminal: the best first, with the options that were varied."""
+    """For the terminal: the best first, with the options that were varied; made to fit 80 columns."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("trial", plan.metric, "state", "s", *map(short_name, plan.parameters))
+    heads = ["trial", plan.metric, "state", "s", *shortest_names(plan.parameters)]
+    table = Table(*(_broken(head) for head in heads), box=SIMPLE_HEAD, padding=0, show_edge=False)
     for trial in ranked(plan, trials):
         options = [_shown(trial.parameters.get(name)) for name in plan.parameters]
         name = "default" if trial.number == DEFAULT else str(trial.number)
         table.add_row(name, _shown(trial.value), trial.state, f"{trial.seconds:.0f}", *options)
     return table
+
+
+def shortest_names(names: Collection[str]) -> list[str]:
+    """Options by their last part, `lr`, where no other ends in it; else with what leads to it."""
+    lasts = Counter(name.rpartition(".")[2] for name in names)
+    return [last if lasts[last := name.rpartition(".")[2]] == 1 else short_name(name) for name in names]
 
 
 def write_results(plan: SweepPlan, trials: Sequence[Trial], path: Path) -> None:
@@ -99,9 +109,8 @@ def parallel_coordinates(plan: SweepPlan, trials: Sequence[Trial]) -> "Figure":
     axes.set_xlim(-0.25, len(names) - 0.55)
     axes.set_ylim(-0.06, 1.06)
     axes.axis("off")
-    figure.text(
-        0.5, 0.95, f"{plan.name}: {len(rows)} trials; the default is dashed", ha="center", fontsize=10
-    )
+    tried = sum(number != DEFAULT for number, _ in rows)
+    figure.text(0.5, 0.95, f"{plan.name}: {tried} trials; the default is dashed", ha="center", fontsize=10)
     return figure
 
 
@@ -171,3 +180,8 @@ def _draw_axis(axes: "Axes", place: int, name: str, scale: AxisScale) -> None:
 
 def _shown(value: object) -> str:
     return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _broken(head: str) -> str:
+    """A column's head over several lines."""
+    return re.sub(r"(?<=[/._])", "\n", head)

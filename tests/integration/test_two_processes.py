@@ -16,6 +16,7 @@ import functools, sys, warnings
 import lightning.pytorch as pl
 import torch
 import tiny_training
+from lightning_modules.callbacks.ema import EMA
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.schedules.updates import AdaptiveUpdates, FixedUpdates
 from pathlib import Path
@@ -44,15 +45,16 @@ class Record(pl.Callback):
 sgd = functools.partial(torch.optim.SGD, lr=1e-3)
 pl.seed_everything(0, verbose=False)
 if kind == "vae":
-    model, clipping = tiny_training.make_vae(sgd), {"gradient_clip_val": 1.0}
+    model, clipping, average = tiny_training.make_vae(sgd), {"gradient_clip_val": 1.0}, [EMA(0.9)]
 else:
     schedule = FixedUpdates(2) if kind == "wavegan-fixed" else AdaptiveUpdates(0.9, 0.6, 2, 2)
     model, clipping = tiny_training.make_wavegan(sgd, schedule, clip_norm=1.0), {}
+    average = []  # it has its own
 record, root = Record(), Path(folder)
 data = tiny_training.make_data(source, root.parent / "cache", batch_size=8 // devices, eval_batch_size=2)
 options = {"strategy": "ddp"} if devices > 1 else {}
 trainer = tiny_training.make_trainer(
-    root, record, Evaluation(), tiny_training.ExactResume(),
+    root, record, *average, Evaluation(), tiny_training.ExactResume(),
     tiny_training.RunCheckpoint(monitor=None), max_steps=20, val_check_interval=10, limit_val_batches=None,
     devices=devices, precision=precision, num_sanity_val_steps=0, **options, **clipping,
 )

@@ -9,6 +9,7 @@ from lightning_modules.reports.sweep_results import (
     AxisScale,
     parallel_coordinates,
     results_table,
+    shortest_names,
     verdict,
     write_results,
 )
@@ -54,8 +55,15 @@ def test_the_best_comes_first_and_failures_last(tmp_path: Path, goal: str, order
     best = next(row for row in rows if row["trial"] == "2")
     assert (best["val/x"], best["model.init_args.lr"], best["kind"]) == ("3.0", "0.01", "b")
     table = results_table(plan(goal), TRIALS)
-    assert [column.header for column in table.columns] == ["trial", "val/x", "state", "s", "lr", "kind"]
+    assert [column.header for column in table.columns] == ["trial", "val/\nx", "state", "s", "lr", "kind"]
     assert table.row_count == 4
+
+
+def test_names_are_short_where_that_is_clear() -> None:
+    names = ["model.init_args.optimizer.init_args.lr", "model.init_args.kl_weight.init_args.warmup_steps"]
+    assert shortest_names(names) == ["lr", "warmup_steps"]
+    names.append("model.init_args.lr_scheduler.init_args.warmup_steps")
+    assert shortest_names(names) == ["lr", "kl_weight.warmup_steps", "lr_scheduler.warmup_steps"]
 
 
 def test_axes_are_logarithmic_where_values_span_decades() -> None:
