@@ -7,7 +7,10 @@ from lightning_modules.errors import OptionError
 
 
 def split_evenly(waveform: Tensor, parts: int) -> tuple[Tensor, ...]:
-    """(B, C, T) -> `parts` tensors of B / parts clips.
+    """(B, C, T) -> `parts` tensors of B / parts clips, dealt in turns.
+
+    So the first parts of several devices, each with consecutive clips, hold together what the first part of
+    one device with all the clips does.
 
     Raises:
         OptionError: If that is no whole number.
@@ -18,7 +21,7 @@ def split_evenly(waveform: Tensor, parts: int) -> tuple[Tensor, ...]:
             "schedule's critic updates need",
             f"set data.init_args.batch_size to a multiple of {parts}: {parts} times the clips of one update",
         )
-    return waveform.chunk(parts)
+    return tuple(waveform[part::parts] for part in range(parts))
 
 
 def cut_into_clips(waveform: Tensor, clip_samples: int) -> Tensor:

@@ -58,12 +58,11 @@ def main(devices, path, precision):
         precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, callbacks=[draws], use_distributed_sampler=False,
     )
-    # a global batch of 2 parts of 4 clips; process r has the clips 2 r and 2 r + 1 of each part
-    clips = 0.2 * torch.randn(STEPS, 2, 4, 1, 1024, generator=torch.Generator().manual_seed(5))
-    rank = trainer.global_rank
-    own = clips if devices == 1 else clips[:, :, 2 * rank : 2 * rank + 2]
-    zeros = torch.zeros(own.shape[1] * own.shape[2], dtype=torch.long)
-    batches = [Batch(part.flatten(0, 1), zeros, zeros) for part in own]
+    # a global batch of 8 clips for 2 critic updates; process r has the clips 4 r to 4 r + 3
+    clips = 0.2 * torch.randn(STEPS, 8, 1, 1024, generator=torch.Generator().manual_seed(5))
+    own = clips.chunk(devices, dim=1)[trainer.global_rank]
+    zeros = torch.zeros(own.shape[1], dtype=torch.long)
+    batches = [Batch(part, zeros, zeros) for part in own]
     trainer.fit(model, DataLoader(batches, batch_size=None))
     if trainer.is_global_zero:
         weights = {name: value for name, value in model.state_dict().items()}

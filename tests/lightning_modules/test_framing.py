@@ -6,7 +6,13 @@ from lightning_modules.framing import cut_into_clips, padded_to_frames, split_ev
 
 def test_parts_of_a_batch():
     parts = split_evenly(torch.arange(6.0).view(6, 1, 1), 3)
-    assert [part.flatten().tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
+    assert [part.flatten().tolist() for part in parts] == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_parts_of_two_devices_are_together_those_of_one():
+    clips = torch.arange(12.0).view(12, 1, 1)
+    one, first, second = (split_evenly(part, 3) for part in (clips, clips[:6], clips[6:]))
+    assert all(torch.equal(a, torch.cat([b, c])) for a, b, c in zip(one, first, second, strict=True))
 
 
 def test_a_batch_that_cannot_be_cut():
