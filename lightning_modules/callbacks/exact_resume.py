@@ -69,6 +69,10 @@ class ExactResume(pl.Callback):
         loop = trainer.fit_loop.epoch_loop
         # the loops are told that a batch has just ended, and will count it
         self._logged_steps = loop._batches_that_stepped + bool(self._loaded)
+        if self._loaded and not loop.restarting:
+            # but with `max_epochs` alone Lightning takes a new epoch for a new beginning, and counts nothing
+            loop._batches_that_stepped += 1
+            loop.batch_progress.increment_completed()
         for logger in trainer.loggers:
             if isinstance(logger, RunCSVLogger):
                 logger.rewind(self._logged_steps)

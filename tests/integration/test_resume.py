@@ -11,6 +11,7 @@ import torch
 
 from lightning_modules.checkpoint import load_module
 from lightning_modules.cli import main
+from lightning_modules.csv_logger import read_rows
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 
@@ -61,8 +62,9 @@ def test_second_run_of_the_same_id_is_refused(toy_yaml: Path, capsys: pytest.Cap
 
 
 def test_continued_run_equals_the_uninterrupted_one(toy_yaml: Path) -> None:
-    whole = fit(toy_yaml, "whole", "--trainer.max_epochs", "4")
-    part = fit(toy_yaml, "part")
+    every_step = ["--trainer.log_every_n_steps", "1"]
+    whole = fit(toy_yaml, "whole", "--trainer.max_epochs", "4", *every_step)
+    part = fit(toy_yaml, "part", *every_step)
     kept = {name: (part / name).read_bytes() for name in ("config.yaml", "metrics/version_0/metrics.csv")}
     main(["fit", "--ckpt_path", str(part / "checkpoints/last.ckpt"), "--trainer.max_epochs", "4", *QUIET])
     last = [torch.load(folder / "checkpoints/last.ckpt", weights_only=True) for folder in (whole, part)]
@@ -71,6 +73,15 @@ def test_continued_run_equals_the_uninterrupted_one(toy_yaml: Path) -> None:
     assert all((part / name).read_bytes() == content for name, content in kept.items())
     assert {"config-resume-1.yaml", "metrics/version_1/metrics.csv"} <= set(files_in(part))
     assert "max_epochs: 4" in (part / "config-resume-1.yaml").read_text()
+    rows = [
+        [
+            row
+            for version in versions
+            for row in read_rows(folder / f"metrics/version_{version}/metrics.csv")[1]
+        ]
+        for folder, versions in ((whole, [0]), (part, [0, 1]))
+    ]
+    assert rows[0] == rows[1], "the same figures under the same steps"
 
 
 def test_last_is_the_newest_run_of_the_experiment(toy_yaml: Path) -> None:
