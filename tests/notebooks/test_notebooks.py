@@ -53,7 +53,7 @@ def environment(runs, monkeypatch) -> None:
 def test_each_runs_from_the_first_cell_to_the_last(path, runs, environment):
     nbclient = pytest.importorskip("nbclient", reason="the extra `test` brings nbclient")
     notebook = nbformat.read(path, as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}})
+    client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": path.parent}})
     client.execute()  # raises with the cell's own traceback
     if keep := os.environ.get("NOTEBOOK_OUTPUT"):  # to look at the pages: jupyter nbconvert --to html
         nbformat.write(notebook, Path(keep) / path.name)
