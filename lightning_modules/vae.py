@@ -218,10 +218,11 @@ class VAE(LatentModule):
         weighted = {name: weights[name] * term for name, term in terms.items()}
         loss = torch.stack(list(weighted.values())).sum()
         self.log("train/loss", loss, prog_bar=True)
-        self.log("train/beta", beta)
-        self.log_dict({f"train/{name}": term for name, term in terms.items()})
-        self.log_dict({f"train/weighted/{name}": term for name, term in weighted.items()})
-        self.log_dict(self._rates("train", result.elbo, batch.waveform.shape[-1]))
+        if self.is_logging_step:
+            self.log("train/beta", beta)
+            self.log_dict({f"train/{name}": term for name, term in terms.items()})
+            self.log_dict({f"train/weighted/{name}": term for name, term in weighted.items()})
+            self.log_dict(self._rates("train", result.elbo, batch.waveform.shape[-1]))
         return loss
 
     def _rates(self, stage: str, elbo: ELBO, num_samples: int) -> dict[str, Tensor]:

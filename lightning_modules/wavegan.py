@@ -155,7 +155,7 @@ class WaveGAN(LatentModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip, now that gradients are unscaled; Lightning's own clipping is for automatic optimisation."""
         if self.gradient_clip_norm is not None:
-            self.clip_gradients(optimizer, self.gradient_clip_norm, "norm")
+            self.configure_gradient_clipping(optimizer, self.gradient_clip_norm, "norm")
 
     def training_step(self, batch: WaveformBatch, batch_idx: int) -> None:
         """Critic updates as the schedule wants, each on its part of the batch, then one generator update."""

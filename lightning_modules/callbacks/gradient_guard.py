@@ -26,20 +26,27 @@ class GradientGuard:
         """Norms of the steps up to the last `collect`, the latest at the end."""
         self._pending: list[Tensor] = []
 
-    def check(self, optimizer: Optimizer, has_scaler: bool) -> None:
-        """To be called before each step of the optimiser, on unscaled and unclipped gradients."""
+    def check(self, optimizer: Optimizer, has_scaler: bool) -> Tensor | None:
+        """To be called before each step of the optimiser, on unscaled and unclipped gradients.
+
+        Returns:
+            The norm of the gradients that are left, a scalar; None with a loss scaler, or without gradients.
+        """
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not parameters:
-            return
+            return None
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         self._pending.append(norm.detach())
         if has_scaler:
-            return
+            return None
         if norm.device.type != "cpu":
             zero_unless_finite(parameters, norm)
-        elif not torch.isfinite(norm):
+            return torch.nan_to_num(norm, nan=0.0, posinf=0.0)
+        if not torch.isfinite(norm):
             for parameter in parameters:
                 parameter.grad = None
+            return None
+        return norm
 
     @property
     def has_news(self) -> bool:

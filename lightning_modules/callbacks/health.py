@@ -115,11 +115,14 @@ class Health(pl.Callback):
             append_findings(Path(trainer.default_root_dir) / FILE_NAME, [])
 
     def on_before_optimizer_step(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+        self,
+        trainer: pl.Trainer,
+        pl_module: GenerativeModule,  # type: ignore[override]
+        optimizer: Optimizer,
     ) -> None:
         """Guard the weights; gradients are unscaled and not yet clipped."""
         guard = self._guards.setdefault(trainer.optimizers.index(optimizer), GradientGuard())
-        guard.check(optimizer, has_scaler=has_scaler(trainer))
+        pl_module.gradient_norm = guard.check(optimizer, has_scaler=has_scaler(trainer))
 
     def on_train_batch_end(
         self,

@@ -353,10 +353,11 @@ def test_on_a_gpu_the_device_itself_drops_what_is_not_finite():
         with torch.cuda.device(0):
             torch.cuda.set_sync_debug_mode("error")
             try:
-                guard.check(optimizer, has_scaler=False)
+                norm = guard.check(optimizer, has_scaler=False)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         optimizer.step()
     assert weight.tolist() == [0.0, 0.0, 0.0]
+    assert norm is not None and norm.item() == 0.0, "of what is left"
     assert guard.collect() == 3
     assert [math.isfinite(norm) for norm in guard.norms] == [True, False, False]

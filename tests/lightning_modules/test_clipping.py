@@ -1,0 +1,46 @@
+"""Clipping by a norm that is known already is clipping."""
+
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import MODELS, make_data, make_vae, make_wavegan, train
+
+from lightning_modules.callbacks.gradient_guard import GradientGuard
+from lightning_modules.callbacks.health import Health
+
+SGD = functools.partial(torch.optim.SGD, lr=1e-3)
+
+
+def test_the_known_norm_is_used_once() -> None:
+    model = make_vae()
+    weight = model.posterior_head.weight
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    weight.grad = torch.full_like(weight, 2.0)
+    norm = GradientGuard().check(optimizer, has_scaler=False)
+    assert norm is not None and norm.item() == pytest.approx(2.0 * weight.numel() ** 0.5)
+    model.gradient_norm = norm
+    model.configure_gradient_clipping(optimizer, norm.item() / 4, "norm")
+    torch.testing.assert_close(weight.grad, torch.full_like(weight, 0.5))
+    assert model.gradient_norm is None
+
+
+@pytest.mark.parametrize("kind", ["vae", "wavegan"])
+def test_weights_are_those_without_the_watch(
+    tiny_release: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, and clipping is at work: without it they are others."""
+    states = {}
+    for name, callbacks, clip in (("known", [Health()], 0.05), ("not", [], 0.05), ("unclipped", [], 1e9)):
+        options = {"gradient_clip_val": clip} if kind == "vae" else {}
+        if kind == "wavegan":
+            monkeypatch.setitem(MODELS, kind, functools.partial(make_wavegan, SGD, clip_norm=clip))
+        else:
+            monkeypatch.setitem(MODELS, kind, functools.partial(make_vae, SGD))
+        data = make_data(tiny_release, tmp_path / "cache")
+        model, _ = train(kind, tmp_path / "toy" / name, data, *callbacks, max_steps=4, **options)
+        states[name] = model.state_dict()
+    for name, value in states["not"].items():
+        assert torch.equal(states["known"][name], value), name
+    assert any(not torch.equal(states["unclipped"][name], value) for name, value in states["not"].items())
