@@ -14,7 +14,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 import time
 import venv
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback
+from timed_training import WallClock
 
 from lightning_modules.metrics.reconstruction import (
     LogMelDistance,
@@ -88,27 +87,19 @@ def scores(model: str, seconds: float, step: int, output: torch.Tensor, clips: d
     return rows
 
 
-class Milestones(Callback):
-    """Reconstructs the clips every so many seconds of training, and stops when the time is over."""
+class Milestones(WallClock):
+    """Reconstructs the clips every so many seconds of training."""
 
     def __init__(self, clips: dict[str, torch.Tensor], seconds: float) -> None:
-        self.clips, self.limit = clips, seconds
-        self.seconds, self.due = 0.0, seconds / MILESTONES
+        super().__init__(seconds)
+        self.clips, self.due = clips, seconds / MILESTONES
         self.rows: list[Row] = []
 
-    def on_train_start(self, trainer, pl_module):
-        self._start = time.perf_counter()
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.seconds += time.perf_counter() - self._start
-        trainer.should_stop = self.seconds >= self.limit
-        if self.seconds >= self.due or trainer.should_stop:
-            self.due += self.limit / MILESTONES
-            self._judge(trainer, pl_module)
-        self._start = time.perf_counter()
-
     @torch.no_grad()
-    def _judge(self, trainer, pl_module):
+    def pause(self, trainer, pl_module):
+        if self.seconds < self.due and not trainer.should_stop:
+            return
+        self.due += self.limit / MILESTONES
         pl_module.eval()
         output = torch.cat(
             [pl_module.reconstruct(clip) for clip in torch.cat([*self.clips.values()]).split(1)]
@@ -131,8 +122,7 @@ def real_time_factor(model: torch.nn.Module, clip: torch.Tensor) -> float:
 def train_vae(train_for, source: list[str], clips: dict[str, torch.Tensor]) -> Evaluated:
     """The default experiment."""
     milestones = Milestones(clips, SECONDS)
-    # the callback stops it: time for evaluation is not counted
-    run = train_for(SECONDS, *source, callbacks=[milestones], deadline=False)
+    run = train_for(SECONDS, *source, clock=milestones)
     parameters = sum(p.numel() for p in run.model.parameters())
     return Evaluated(milestones.rows, parameters, real_time_factor(run.model, clips["validation"][:1]))
 
@@ -152,7 +142,7 @@ def train_rave(python: Path, config: str, folder: Path, clips: dict[str, torch.T
     program = Path(__file__).with_name("rave_training.py")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     flags = [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
-    subprocess.run([python, program, *flags], check=True, env=environment, stdout=sys.stderr)
+    subprocess.run([python, program, *flags], check=True, env=environment)
     summary = json.loads((folder / config / "summary.json").read_text())
     rows: list[Row] = []
     for one in summary["milestones"]:
