@@ -66,6 +66,7 @@ def run(world: int, folder: Path) -> dict[str, float]:
     return json.loads(ended[0][0].strip().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path):
     one, two = run(1, tmp_path), run(2, tmp_path)
     assert one["frechet"] > 1.0 and one["samples nearest_training_distance"] < 1.0

@@ -37,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(runs, monkeypatch) -> None:
     changes = {
         "MAESTRO_RUNS": str(runs),
-        "NOTEBOOK_STEPS": "50",
+        "NOTEBOOK_STEPS": "40",
         "WANDB_MODE": "offline",
         "WANDB_SILENT": "true",
     }
