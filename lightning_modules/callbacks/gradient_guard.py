@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
+
+from lightning_modules.callbacks.gradients import gradient_norm
 
 
 class GradientGuard:
@@ -35,7 +36,7 @@ class GradientGuard:
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not parameters:
             return None
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = gradient_norm(optimizer)
         self._pending.append(norm.detach())
         if has_scaler:
             return None
