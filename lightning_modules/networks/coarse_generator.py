@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.networks.blocks import overlap_add
+from lightning_modules.precision import full_precision
 
 
 class CoarseGenerator(nn.Module):
@@ -33,8 +34,9 @@ class CoarseGenerator(nn.Module):
         self.output = nn.Linear(hidden_size, channels * overlap * hop_samples)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Synthesise (B, Z, L) as (B, C, L * hop_samples)."""
+        """Synthesise (B, Z, L) as (B, C, L * hop_samples); samples in float32 under any autocast."""
         hidden = functional.gelu(self.hidden(latent.transpose(1, 2)))  # (B, L, H)
-        frames = self.output(hidden)  # (B, L, C * r * hop)
+        with full_precision(hidden.device):
+            frames = self.output(hidden.to(self.output.weight.dtype))  # (B, L, C * r * hop)
         frames = frames.unflatten(-1, (self.channels, -1)).transpose(1, 2)  # (B, C, L, r * hop)
         return overlap_add(frames, self.hop_samples)

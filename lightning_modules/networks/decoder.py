@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.blocks import ConvNeXtBlock, overlap_add
+from lightning_modules.precision import full_precision
 
 
 class WaveformHead(nn.Module, ABC):
@@ -55,8 +56,9 @@ class FullyConnectedHead(WaveformHead):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """See `WaveformHead.forward`."""
-        frames = self.output(hidden).unflatten(-1, (self.channels, -1))  # (B, L, C, r * hop)
+        """See `WaveformHead.forward`. Samples in float32 under any autocast: in bfloat16 they would hiss."""
+        with full_precision(hidden.device):
+            frames = self.output(hidden.to(self.output.weight.dtype)).unflatten(-1, (self.channels, -1))  # (B, L, C, r * hop)
         return overlap_add(frames.transpose(1, 2), self.hop_samples)
 
 

@@ -26,8 +26,10 @@ class Snake(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Apply to (B, H, L)."""
-        frequency = self.log_frequency.exp()
-        return hidden + torch.sin(frequency * hidden).square() / frequency
+        # sin² u = (1 - cos 2u) / 2: fewer passes over the signal than with a square and a quotient
+        frequency = 2.0 * self.log_frequency.exp()
+        period = frequency.reciprocal()
+        return torch.addcmul(hidden + period, torch.cos(frequency * hidden), -period)
 
 
 class ResidualUnit(nn.Module):

@@ -7,6 +7,7 @@ from torch.nn import functional
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
+from lightning_modules.precision import full_precision
 
 
 class WaveletPackets(nn.Module):
@@ -14,6 +15,7 @@ class WaveletPackets(nn.Module):
 
     Clips are extended periodically, so that the transform of T samples is T numbers, an orthogonal map:
     energy is kept, `inverse` is exact, and a Gaussian error in the bands is the same error in the waveform.
+    The cascade of filters and decimations is one convolution with their compositions.
     Source: Coifman & Wickerhauser 1992; bands are in the order of rising frequency (Wickerhauser 1994,
     section 7.3), which is that of the Gray code, as each high-pass turns the spectrum below it around.
 
@@ -21,12 +23,14 @@ class WaveletPackets(nn.Module):
         levels: Depth of the tree.
         wavelet: An orthogonal wavelet of PyWavelets; longer filters (db8, sym10) part the bands better.
 
+    Attributes:
+        overlap: Samples by which neighbouring filters overlap, a multiple of the number of bands.
+
     Raises:
         OptionError: If PyWavelets is not installed, or has no orthogonal wavelet of this name.
     """
 
     filters: Tensor
-    order: Tensor
 
     def __init__(self, levels: int = 4, wavelet: str = "db8") -> None:
         super().__init__()
@@ -35,9 +39,14 @@ class WaveletPackets(nn.Module):
         self.levels = levels
         self.wavelet = wavelet
         self.num_bands = 2**levels
-        self.register_buffer("filters", orthogonal_filters(wavelet), persistent=False)  # (2, 1, K)
-        order = torch.arange(self.num_bands)
-        self.register_buffer("order", order ^ (order >> 1), persistent=False)
+        filters = packet_filters(orthogonal_filters(wavelet), levels)
+        missing = -filters.shape[1] % self.num_bands
+        filters = functional.pad(filters, (missing // 2, missing - missing // 2))
+        self.overlap = filters.shape[1] - self.num_bands
+        # polyphase form: each filter tap by its place in the block of samples, and the number of the block
+        self.register_buffer(
+            "filters", filters.unflatten(1, (-1, self.num_bands)).transpose(1, 2), persistent=False
+        )
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Split into bands.
@@ -48,27 +57,55 @@ class WaveletPackets(nn.Module):
         Returns:
             (B, C * 2^levels, T / 2^levels), the bands of one channel beside each other, low to high.
         """
-        batch, channels, length = waveform.shape
-        filters = self.filters.to(waveform.dtype)
-        nodes = waveform.reshape(-1, 1, length)
-        for _ in range(self.levels):
-            nodes = functional.conv1d(wrapped(nodes, filters.shape[2] - 2), filters, stride=2)
-            nodes = nodes.flatten(0, 1).unsqueeze(1)  # each child is a signal of its own
-        return nodes.view(batch, channels, self.num_bands, -1)[:, :, self.order].flatten(1, 2)
+        return self.analyse(wrapped(waveform, self.overlap))
 
     def inverse(self, bands: Tensor) -> Tensor:
         """Put bands (B, C * 2^levels, N) together again: (B, C, N * 2^levels)."""
-        filters = self.filters.to(bands.dtype)
-        nodes = bands.unflatten(1, (-1, self.num_bands))[:, :, self.order.argsort()]
-        for _ in range(self.levels):
-            nodes = nodes.reshape(-1, 2, nodes.shape[-1])
-            # the transpose of the analysis is its inverse: what was wrapped is added where it came from
-            nodes = folded(functional.conv_transpose1d(nodes, filters, stride=2), filters.shape[2] - 2)
-        return nodes.reshape(len(bands), -1, nodes.shape[-1])
+        # the transpose of the analysis is its inverse: what was wrapped is added where it came from
+        return folded(self.synthesise(bands), self.overlap)
+
+    def analyse(self, waveform: Tensor) -> Tensor:
+        """Bands (B, C * 2^levels, N) of a waveform (B, C, N * 2^levels + overlap). In full precision."""
+        with full_precision(waveform.device):
+            blocks = waveform.flatten(0, 1).unflatten(1, (-1, self.num_bands)).transpose(1, 2)
+            bands = functional.conv1d(blocks, self.filters.to(blocks.dtype))
+        return bands.unflatten(0, waveform.shape[:2]).flatten(1, 2)
+
+    def synthesise(self, bands: Tensor) -> Tensor:
+        """The transpose of `analyse`."""
+        signals = bands.unflatten(1, (-1, self.num_bands))
+        with full_precision(bands.device):
+            transposed = self.filters.transpose(0, 1).flip(2).to(bands.dtype)
+            blocks = functional.conv1d(
+                signals.flatten(0, 1), transposed, padding=self.overlap // self.num_bands
+            )
+        return blocks.transpose(1, 2).flatten(1).unflatten(0, signals.shape[:2])
+
+
+def packet_filters(pair: Tensor, levels: int) -> Tensor:
+    """Filters of all bands, low to high: what a cascade of decimating filters comes to.
+
+    Args:
+        pair: (2, K) low-pass and high-pass.
+        levels: Depth.
+
+    Returns:
+        (2^levels, (K - 1) * (2^levels - 1) + 1).
+    """
+    filters = torch.ones(1, 1, dtype=pair.dtype)
+    for level in range(levels):
+        # behind a decimation by 2^level the taps are as many samples apart
+        spread = pair.new_zeros(2, (pair.shape[1] - 1) * 2**level + 1)
+        spread[:, :: 2**level] = pair
+        filters = functional.conv1d(
+            filters.unsqueeze(1), spread.flip(1).unsqueeze(1), padding=spread.shape[1] - 1
+        ).flatten(0, 1)
+    order = torch.arange(2**levels)
+    return filters[order ^ (order >> 1)]
 
 
 def orthogonal_filters(wavelet: str) -> Tensor:
-    """Low-pass and high-pass analysis filter of a wavelet, (2, 1, K) float64.
+    """Low-pass and high-pass analysis filter of a wavelet, (2, K) float64.
 
     Raises:
         OptionError: If PyWavelets is not installed, or has no orthogonal wavelet of this name.
@@ -87,7 +124,7 @@ def orthogonal_filters(wavelet: str) -> Tensor:
             "give haar, db2 … db38, sym2 … sym20 or coif1 … coif17",
         )
     filters = pywt.Wavelet(wavelet)
-    return torch.tensor([filters.rec_lo, filters.rec_hi], dtype=torch.float64).unsqueeze(1)
+    return torch.tensor([filters.rec_lo, filters.rec_hi], dtype=torch.float64)
 
 
 def wrapped(signal: Tensor, extra: int) -> Tensor:
@@ -104,7 +141,7 @@ def folded(signal: Tensor, extra: int) -> Tensor:
 
 
 class WaveletEncoder(Encoder):
-    """An encoder of wavelet-packet bands.
+    """An encoder of wavelet-packet bands. Around a clip it sees silence; each band value is about its own samples.
 
     Args:
         encoder: Reads the bands as its channels: C * 2^levels of them.
@@ -125,11 +162,12 @@ class WaveletEncoder(Encoder):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """See `Encoder.forward`."""
-        return self.encoder(self.packets(waveform.float()))
+        margin = self.packets.overlap // 2
+        return self.encoder(self.packets.analyse(functional.pad(waveform.float(), (margin, margin))))
 
 
 class WaveletDecoder(Decoder):
-    """A decoder to wavelet-packet bands.
+    """A decoder to wavelet-packet bands. What would fall outside the clip is dropped.
 
     Args:
         decoder: Makes the bands as its channels: C * 2^levels of them.
@@ -147,7 +185,8 @@ class WaveletDecoder(Decoder):
         """See `Decoder.forward`."""
         bands = self.decoder(latent).float()
         check_bands("the decoder's channels", bands.shape[1], self.packets)
-        return self.packets.inverse(bands)
+        margin = self.packets.overlap // 2
+        return self.packets.synthesise(bands)[..., margin : -margin or None]
 
 
 def check_bands(name: str, channels: int, packets: WaveletPackets) -> None:

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead
@@ -61,8 +62,40 @@ def test_around_networks():
     assert (encoder.channels, encoder.hop_samples, encoder.hidden_size) == (1, 32, 8)
     assert (decoder.hop_samples, decoder.latent_size) == (32, 3)
     waveform, latent = noise(2, 1, 96), noise(2, 3, 3)
+    # the haar filters of two levels end where the next begin: no overlap, and nothing to lose at the borders
     torch.testing.assert_close(encoder(waveform), encoder.encoder(packets(waveform)))
     torch.testing.assert_close(packets(decoder(latent)), decoder.decoder(latent), atol=1e-6, rtol=1e-4)
+
+
+class Same(nn.Module):
+    """A network that hands on what it gets."""
+
+    channels, hop_samples, hidden_size, latent_size = 16, 1, 16, 16
+
+    def forward(self, bands):
+        return bands
+
+
+def test_long_filters_meet_silence_around_the_clip_and_stay_where_they_are():
+    packets = WaveletPackets(4, "db8")
+    encoder, decoder = WaveletEncoder(Same(), packets), WaveletDecoder(Same(), packets)
+    waveform = noise(1, 1, 2048)
+    output = decoder(encoder(waveform))
+    inside = slice(packets.overlap, -packets.overlap)
+    torch.testing.assert_close(output[..., inside], waveform[..., inside], atol=1e-5, rtol=0)
+    # no clip knows its other end, so that a part of it has the same bands
+    torch.testing.assert_close(encoder(waveform[..., :1024])[..., :50], encoder(waveform)[..., :50])
+    impulse = torch.zeros(1, 1, 2048)
+    impulse[..., 1024 + 8] = 1.0  # in the middle of band value 64
+    seen = encoder(impulse)[0].abs().sum(0).nonzero().flatten()
+    assert abs((seen[0] + seen[-1]) / 2 - 64) <= 0.5
+
+
+def test_bands_stay_in_full_precision_under_autocast():
+    packets, waveform = WaveletPackets(4, "db8"), noise(1, 1, 2048)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = packets.inverse(packets(waveform))
+    torch.testing.assert_close(output, waveform, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
