@@ -1,6 +1,7 @@
 """`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +49,7 @@ class TrainerCLI(LightningCLI):
         # `fit:`
         jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
         OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
+        OmegaConf.register_resolver("product", lambda *factors: math.prod(factors), replace=True)
         # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
         usage = "lightning %s [--config FILE.yaml …] [--KEY VALUE …]"
         return cls(

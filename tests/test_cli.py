@@ -232,6 +232,12 @@ def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path 
     cli.model.on_save_checkpoint({})  # every role describes itself
 
 
+def test_the_default_vae_in_stereo_takes_one_option(start) -> None:
+    model = start("fit", "--config", EXPERIMENTS / "vae.yaml", "--data.channels", "2", *LOCAL).model
+    assert model.channels == 2
+    assert model.reconstruct(torch.zeros(1, 2, 1000)).shape == (1, 2, 1000)
+
+
 @pytest.mark.parametrize("change", sorted(EXPERIMENTS.glob("ablations/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_ablations_start_with_the_command_in_their_header(start, change: Path) -> None:
     purpose, command = change.read_text().splitlines()[:2]

@@ -58,7 +58,9 @@ class FullyConnectedHead(WaveformHead):
     def forward(self, hidden: Tensor) -> Tensor:
         """See `WaveformHead.forward`. Samples in float32 under any autocast: in bfloat16 they would hiss."""
         with full_precision(hidden.device):
-            frames = self.output(hidden.to(self.output.weight.dtype)).unflatten(-1, (self.channels, -1))  # (B, L, C, r * hop)
+            frames = self.output(hidden.to(self.output.weight.dtype)).unflatten(
+                -1, (self.channels, -1)
+            )  # (B, L, C, r * hop)
         return overlap_add(frames.transpose(1, 2), self.hop_samples)
 
 

@@ -4,7 +4,7 @@
 
 Scores are those of the test split. MAESTRO_FAMILY_SECONDS sets the time of each (45), MAESTRO_FAMILY names
 overlays, separated by commas, to measure only these (for the designs of encoder and decoder:
-default,inverse_stft_head,residual_networks,convnext_networks,wavelet_autoencoder), MAESTRO_FAMILY_DATA a
+default,strided_networks,inverse_stft_head,residual_networks,convnext_networks), MAESTRO_FAMILY_DATA a
 folder in the layout of MAESTRO v3.0.0 to use in place of the embedded release.
 """
 
@@ -32,7 +32,8 @@ SOURCE = ["--data.release", "v3.0.0", "--data.source", DATA] if DATA else []
 SECONDS = float(os.environ.get("MAESTRO_FAMILY_SECONDS", "45"))
 MEMBERS = (
     "default,deep_autoencoder,wavelet_autoencoder,mixture_prior,vamp_prior,autoregressive_prior,clip_latent,"
-    "coarse_alone,decoder_alone,band_likelihood,inverse_stft_head,residual_networks,convnext_networks"
+    "coarse_alone,decoder_alone,band_likelihood,strided_networks,inverse_stft_head,residual_networks,"
+    "convnext_networks"
 )
 
 
