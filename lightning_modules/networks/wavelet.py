@@ -1,5 +1,6 @@
 """Wavelet packets around a network: it reads and writes bands instead of samples."""
 
+import pywt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,7 +28,7 @@ class WaveletPackets(nn.Module):
         overlap: Samples by which neighbouring filters overlap, a multiple of the number of bands.
 
     Raises:
-        OptionError: If PyWavelets is not installed, or has no orthogonal wavelet of this name.
+        OptionError: If PyWavelets has no orthogonal wavelet of this name.
     """
 
     filters: Tensor
@@ -108,15 +109,8 @@ def orthogonal_filters(wavelet: str) -> Tensor:
     """Low-pass and high-pass analysis filter of a wavelet, (2, K) float64.
 
     Raises:
-        OptionError: If PyWavelets is not installed, or has no orthogonal wavelet of this name.
+        OptionError: If PyWavelets has no orthogonal wavelet of this name.
     """
-    try:
-        import pywt
-    except ImportError as error:
-        raise OptionError(
-            "Wavelet packets need the package PyWavelets, which is not installed",
-            'pip install "maestro-lightning[wavelets]", or `pip install -e ".[wavelets]"` in a checkout',
-        ) from error
     known = pywt.wavelist(kind="discrete")
     if wavelet not in known or not pywt.Wavelet(wavelet).orthogonal:
         raise OptionError(
@@ -141,7 +135,7 @@ def folded(signal: Tensor, extra: int) -> Tensor:
 
 
 class WaveletEncoder(Encoder):
-    """An encoder of wavelet-packet bands. Around a clip it sees silence; each band value is about its own samples.
+    """An encoder of wavelet-packet bands. Each band value is about its own samples; beyond the clip is silence.
 
     Args:
         encoder: Reads the bands as its channels: C * 2^levels of them.

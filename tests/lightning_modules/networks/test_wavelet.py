@@ -1,6 +1,5 @@
-import sys
-
 import pytest
+import pywt
 import torch
 from torch import nn
 
@@ -8,8 +7,6 @@ from lightning_modules.errors import OptionError
 from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets
-
-pywt = pytest.importorskip("pywt")
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -113,9 +110,3 @@ def test_bands_stay_in_full_precision_under_autocast():
 def test_options_that_make_no_sense(make, message):
     with pytest.raises(OptionError, match=message):
         make()
-
-
-def test_without_pywavelets_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pywt", None)
-    with pytest.raises(OptionError, match=r"maestro-lightning\[wavelets\]"):
-        WaveletPackets(2)
