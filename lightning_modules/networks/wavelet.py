@@ -135,7 +135,7 @@ def folded(signal: Tensor, extra: int) -> Tensor:
 
 
 class WaveletEncoder(Encoder):
-    """An encoder of wavelet-packet bands. Each band value is about its own samples; beyond the clip is silence.
+    """An encoder of wavelet-packet bands. Band values are about their own samples; around a clip is silence.
 
     Args:
         encoder: Reads the bands as its channels: C * 2^levels of them.
