@@ -1,6 +1,7 @@
 """What the default experiment sounds like, judged on the test split of the embedded release.
 
-Trains `experiments/vae.yaml` as a user would, or takes the checkpoint that MAESTRO_CHECKPOINT names:
+Trains `experiments/vae.yaml` as a user would, or takes the checkpoint that MAESTRO_CHECKPOINT names;
+MAESTRO_PICTURES names a folder for the README's picture:
 
     pytest -m slow tests/integration/test_sound.py -s
 """
@@ -19,6 +20,7 @@ from lightning_modules.metrics.reconstruction import (
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
+from lightning_modules.reports.figures import spectrogram_figure
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -83,3 +85,12 @@ def test_reconstructions_beat_shuffled_latents_and_an_untrained_model(checkpoint
         for metric in ("log-mel distance (dB)", "multi-scale spectral distance"):
             assert table[other][metric] >= 1.5 * table["trained"][metric], (other, metric)
     assert table["trained"]["SI-SDR (dB)"] > 0
+
+
+@torch.no_grad()
+@pytest.mark.skipif("MAESTRO_PICTURES" not in os.environ, reason="MAESTRO_PICTURES names no folder")
+def test_picture_of_the_readme(checkpoint, test_clips):
+    original = test_clips[0, :, : 8 * 16000]
+    rows = {"original": original, "reconstruction": load_module(checkpoint).reconstruct(original[None])[0]}
+    figure = spectrogram_figure(rows, 16000)
+    figure.savefig(Path(os.environ["MAESTRO_PICTURES"], "reconstruction.png"), dpi=80)
