@@ -10,6 +10,7 @@ from toy_models import (
     make_melgan,
     make_vae,
     make_vocoder,
+    make_wavelet_vae,
 )
 
 from lightning_modules.base import GenerativeModule
@@ -60,14 +61,17 @@ def test_too_little_context_shows():
     assert (torch.cat([block.reconstruction for block in blocks], -1) != Delay(37).reconstruct(audio)).any()
 
 
-def test_the_default_networks_look_as_far_as_their_layers_say():
+def test_networks_look_as_far_as_their_layers_say():
     # frames: encoder 1 (kernels of three strides) and 3 (block of 7 taps), decoder 3 (input layer), 3 (block)
     # and 2 (inverse STFT), less than 2 in all for positions within frames
     assert 9 * HOP <= context_samples(make_vae()) <= 14 * HOP
     assert context_samples(make_clip_vae()) % CLIP == 0
 
 
-@pytest.mark.parametrize("make", [make_vae, make_clip_vae, make_vocoder, make_melgan, make_hifigan])
+MAKERS = [make_vae, make_wavelet_vae, make_clip_vae, make_vocoder, make_melgan, make_hifigan]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("samples", [1, 3000, 3001, 12345])
 def test_blocks_joined_are_the_whole(make, samples):
     module = make().requires_grad_(False)

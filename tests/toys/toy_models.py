@@ -11,13 +11,15 @@ from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
 from lightning_modules.losses.adversarial import LeastSquaresLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
-from lightning_modules.networks.decoder import ConvNeXtDecoder, InverseSTFTHead
+from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead, InverseSTFTHead
 from lightning_modules.networks.discriminator import WaveGANTrunk
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import DenseScoreHead
+from lightning_modules.networks.multirate import MultirateDecoder, MultirateEncoder
 from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
+from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets
 from lightning_modules.schedules.kl_weight import ConstantKLWeight
 from lightning_modules.schedules.updates import FixedUpdates
 from lightning_modules.vae import VAE
@@ -46,6 +48,18 @@ def make_vae(channels: int = 1) -> VAE:
     with torch.no_grad():  # far enough from silence for differences to be heard
         vae.posterior_head.weight.normal_(std=1.0)
         vae.coarse_generator.output.weight.normal_(std=0.05)
+    return vae.eval()
+
+
+def make_wavelet_vae() -> VAE:
+    """The networks of the default experiment, small."""
+    vae = make_vae()
+    torch.manual_seed(0)
+    packets = WaveletPackets(2, "db2")
+    encoder = MultirateEncoder(packets.num_bands, widths=[6, 8], strides=[2, 2])
+    head = FullyConnectedHead(6, 2, channels=packets.num_bands)
+    vae.encoder = WaveletEncoder(encoder, packets)
+    vae.decoder = WaveletDecoder(MultirateDecoder(4, head, widths=[8, 6], strides=[2]), packets)
     return vae.eval()
 
 
