@@ -11,7 +11,8 @@ class CoarseGenerator(nn.Module):
     """Plain two-layer fully connected network from each z to waveform samples.
 
     Each latent vector yields one frame of `overlap` hops, and the frames are added; with `overlap` 1 they are
-    laid end to end.
+    laid end to end. The last layer starts near zero, so that the network adds to what the decoder makes and
+    not noise that the decoder would first have to cancel.
 
     Args:
         latent_size: Latent dimensions Z.
@@ -32,6 +33,8 @@ class CoarseGenerator(nn.Module):
         self.overlap = overlap
         self.hidden = nn.Linear(latent_size, hidden_size)
         self.output = nn.Linear(hidden_size, channels * overlap * hop_samples)
+        nn.init.normal_(self.output.weight, std=0.001)
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Synthesise (B, Z, L) as (B, C, L * hop_samples); samples in float32 under any autocast."""

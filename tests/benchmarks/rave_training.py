@@ -10,10 +10,13 @@ the latent size (256), so that it has 2,000 latent values a second at 16 kHz as 
 4,000.
 
 Every `--every` seconds of training, evaluation not counted, it writes the reconstructions of the clips.
+After training it waits: each line on standard input is answered by the seconds that encoding and decoding
+the first clip took, so that several models can be timed by turns.
 """
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -67,14 +70,12 @@ def reconstruct(model: rave.RAVE, clips: torch.Tensor) -> torch.Tensor:
     return model.decode(mean)[..., :length].clamp(-1, 1)
 
 
-def real_time_factor(model: rave.RAVE, clip: torch.Tensor, sample_rate: int) -> float:
-    """Seconds of audio encoded and decoded per second, best of three."""
-    seconds = []
-    for _ in range(3):
+def answer_with_times(model: rave.RAVE, clip: torch.Tensor) -> None:
+    """One line out for each line in."""
+    for _ in sys.stdin:
         start = time.perf_counter()
         reconstruct(model, clip)
-        seconds.append(time.perf_counter() - start)
-    return clip.shape[-1] / sample_rate / min(seconds)
+        print(f"seconds {time.perf_counter() - start}", flush=True)
 
 
 def main() -> None:
@@ -118,11 +119,12 @@ def main() -> None:
     summary = {
         "milestones": rows,
         "parameters": sum(p.numel() for p in networks),
-        "real_time_factor": real_time_factor(model, clips[:1], options.sample_rate),
         "batch_size": options.batch_size,
         "num_samples": options.num_samples,
     }
     (options.output / "summary.json").write_text(json.dumps(summary))
+    print("trained", flush=True)
+    answer_with_times(model, clips[:1])
 
 
 if __name__ == "__main__":
