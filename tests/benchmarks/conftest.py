@@ -27,14 +27,14 @@ def start_vae(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
 
 @pytest.fixture
 def train_for(start_vae: Callable[..., TrainerCLI]) -> Callable[..., TimedRun]:
-    """Trains a VAE for so many seconds, or as long as a clock of one's own says."""
+    """Trains a VAE until a clock stops it."""
 
-    def train(seconds: float, *arguments: object, clock: WallClock | None = None) -> TimedRun:
+    def train(*arguments: object, clock: WallClock) -> TimedRun:
         options = *arguments, "--trainer.max_steps", SCHEDULE_STEPS
         fit(start_vae(*options), WallClock(0.1))  # the first step pays for what is made once
         cli = start_vae(*options)
         torch.manual_seed(0)
-        steps = fit(cli, clock or WallClock(seconds))
+        steps = fit(cli, clock)
         return TimedRun(cli.model.eval(), cli.datamodule, steps)
 
     return train

@@ -2,7 +2,7 @@
 
     pytest -m benchmark -s tests/benchmarks/test_rate_distortion.py
 
-Writes rate_distortion.png and .csv into MAESTRO_RATE_OUTPUT. MAESTRO_RATE_SECONDS sets the time of each (60),
+Writes rate_distortion.png and .csv into MAESTRO_RATE_OUTPUT. MAESTRO_RATE_STEPS sets the steps of each (300),
 MAESTRO_RATE_BETAS the values.
 """
 
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from timed_training import StepClock
 
 from lightning_modules.framing import cut_into_clips
 from lightning_modules.metrics.active_units import ActiveUnits
@@ -21,7 +22,7 @@ from lightning_modules.metrics.reconstruction import MultiScaleSpectralDistance,
 
 pytestmark = pytest.mark.benchmark
 
-SECONDS = float(os.environ.get("MAESTRO_RATE_SECONDS", "60"))
+STEPS = int(os.environ.get("MAESTRO_RATE_STEPS", "300"))
 BETAS = [float(beta) for beta in os.environ.get("MAESTRO_RATE_BETAS", "0.1,1,3,10,30").split(",")]
 
 
@@ -82,7 +83,8 @@ def draw(points: list[Point], path: Path) -> None:
 def test_rate_falls_and_distortion_rises_with_beta(train_for, tmp_path, capsys):
     points = []
     for beta in BETAS:
-        run = train_for(SECONDS, "--model.kl_weight.beta", beta, "--model.kl_weight.warmup_steps", 50)
+        options = "--model.kl_weight.beta", beta, "--model.kl_weight.warmup_steps", 50
+        run = train_for(*options, clock=StepClock(STEPS))
         run.data.setup("test")
         waveform = torch.cat([batch.to_batch().waveform for batch in run.data.test_dataloader()])
         points.append(measure(beta, run.model, cut_into_clips(waveform, run.model.clip_samples)))

@@ -114,7 +114,7 @@ class Milestones(WallClock):
 def train_vae(train_for, source: list[str], clips: dict[str, torch.Tensor]) -> Evaluated:
     """The default experiment."""
     milestones = Milestones(clips, SECONDS)
-    model = train_for(SECONDS, *source, clock=milestones).model
+    model = train_for(*source, clock=milestones).model
     clip = clips[SPLITS[0]][:1]
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from timed_training import WallClock
 
 from lightning_modules.framing import cut_into_clips
 from lightning_modules.metrics.active_units import ActiveUnits
@@ -64,7 +65,7 @@ def test_family(train_for, capsys):
     rows = []
     for name in os.environ.get("MAESTRO_FAMILY", MEMBERS).split(","):
         overlay = [] if name == "default" else ["--config", ABLATIONS / f"{name}.yaml"]
-        run = train_for(SECONDS, *overlay, *SOURCE)
+        run = train_for(*overlay, *SOURCE, clock=WallClock(SECONDS))
         run.data.setup("test")
         waveform = torch.cat([batch.to_batch().waveform for batch in run.data.test_dataloader()])
         scores = judge(run.model, cut_into_clips(waveform, run.model.clip_samples))

@@ -47,6 +47,14 @@ class WallClock(Callback):
         """After each step, not counted as training."""
 
 
+class StepClock(WallClock):
+    """Training by a number of steps, which a busy machine does not change; `seconds` counts them."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seconds += 1
+        trainer.should_stop = self.seconds >= self.limit
+
+
 def fit(cli: TrainerCLI, clock: WallClock) -> int:
     """Train without anything that is not training; returns the number of steps."""
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
