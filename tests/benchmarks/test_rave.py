@@ -7,7 +7,7 @@ RAVE lives in a virtual environment of its own, made at MAESTRO_RAVE_VENV if the
 old versions of scipy and Lightning, so it is installed without its requirements beside newer ones. What is
 done there is said in `rave_training.py`. Each model trains for MAESTRO_RAVE_SECONDS (1200) of
 wall-clock time, evaluation not counted, on the training split, and is scored on the way on the validation and
-the test split with the metrics of this project. MAESTRO_RAVE_OUTPUT keeps the scores: JSON, CSV, a picture.
+the test split with the metrics of this project. MAESTRO_RAVE_OUTPUT keeps the scores (JSON, CSV, a picture) and the audio.
 """
 
 import csv
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from timed_training import WallClock
 
@@ -62,6 +63,8 @@ class Evaluated(NamedTuple):
     """What one model did."""
 
     rows: list[Row]
+    output: torch.Tensor
+    """Reconstructions (B, C, T) at the end, the splits one after the other."""
     parameters: int
     seconds: Callable[[], float]
     """Encodes and decodes the first clip, and says how long that took."""
@@ -104,11 +107,11 @@ class Milestones(WallClock):
             return
         self.due += self.limit / MILESTONES
         pl_module.eval()
-        output = torch.cat(
+        self.output = torch.cat(
             [pl_module.reconstruct(clip) for clip in torch.cat([*self.clips.values()]).split(1)]
         )
         pl_module.train()
-        self.rows += scores("VAE", self.seconds, trainer.global_step, output, self.clips)
+        self.rows += scores("VAE", self.seconds, trainer.global_step, self.output, self.clips)
 
 
 def train_vae(train_for, source: list[str], clips: dict[str, torch.Tensor]) -> Evaluated:
@@ -123,7 +126,8 @@ def train_vae(train_for, source: list[str], clips: dict[str, torch.Tensor]) -> E
         model.reconstruct(clip)
         return time.perf_counter() - start
 
-    return Evaluated(milestones.rows, sum(p.numel() for p in model.parameters()), seconds)
+    parameters = sum(p.numel() for p in model.parameters())
+    return Evaluated(milestones.rows, milestones.output, parameters, seconds)
 
 
 def train_rave(
@@ -158,7 +162,7 @@ def train_rave(
     for one in summary["milestones"]:
         output = torch.from_numpy(np.load(folder / config / f"{one['step']}.npy"))
         rows += scores(f"RAVE {config}", one["seconds"], one["step"], output, clips)
-    return Evaluated(rows, summary["parameters"], seconds)
+    return Evaluated(rows, output, summary["parameters"], seconds)
 
 
 def answer(process: subprocess.Popen, word: str) -> str:
@@ -181,7 +185,7 @@ def real_time_factors(results: dict[str, Evaluated], seconds: float) -> dict[str
 
 
 def write(results: dict[str, Evaluated], factors: dict[str, float], folder: Path) -> None:
-    """scores.json, scores.csv and curves.png."""
+    """scores.json, scores.csv, curves.png, and a WAV of each model with all clips in a row."""
     rows = [row._asdict() for result in results.values() for row in result.rows]
     models = {
         name: {"parameters": result.parameters, "real_time_factor": factors[name]}
@@ -193,6 +197,13 @@ def write(results: dict[str, Evaluated], factors: dict[str, float], folder: Path
         writer.writeheader()
         writer.writerows(rows)
     draw(results, folder / "curves.png")
+    for name, result in results.items():
+        write_wav(folder / f"{name}.wav", result.output)
+
+
+def write_wav(path: Path, clips: torch.Tensor) -> None:
+    """Clips (B, C, T) one after the other."""
+    soundfile.write(path, clips.movedim(1, 0).flatten(1).T.numpy(), RATE)
 
 
 def draw(results: dict[str, Evaluated], path: Path) -> None:
@@ -240,6 +251,7 @@ def test_against_rave(rave_python, start_vae, train_for, tmp_path, capsys):
     folder = Path(os.environ.get("MAESTRO_RAVE_OUTPUT", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     write(results, factors, folder)
+    write_wav(folder / "original.wav", torch.cat([*clips.values()]))
     with capsys.disabled():
         print(f"\n{THREADS} threads, {SECONDS:.0f} s of training each; curves in {folder}")
         print(f"{'':14} {'M par.':>7} {'speed':>7}  split       step  spectral  log-mel   SI-SDR")

@@ -6,21 +6,25 @@ MAESTRO_PICTURES names a folder for the README's picture:
     pytest -m slow tests/integration/test_sound.py -s
 """
 
+import itertools
 import os
 from pathlib import Path
 
+import librosa
 import pytest
 import torch
 
 from datamodules import MaestroDataModule
 from lightning_modules.checkpoint import load_module
 from lightning_modules.cli import main
+from lightning_modules.metrics.onsets import detect_onsets
 from lightning_modules.metrics.reconstruction import (
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
 from lightning_modules.reports.figures import spectrogram_figure
+from lightning_modules.spectrogram import MelSpectrogram, power_to_db
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -85,6 +89,55 @@ def test_reconstructions_beat_shuffled_latents_and_an_untrained_model(checkpoint
         for metric in ("log-mel distance (dB)", "multi-scale spectral distance"):
             assert table[other][metric] >= 1.5 * table["trained"][metric], (other, metric)
     assert table["trained"]["SI-SDR (dB)"] > 0
+
+
+BANDS_HZ = 0, 500, 1000, 2000, 4000, 8000
+ATTACK_SECONDS = 0.064
+
+
+def sdr_by_band(output: torch.Tensor, target: torch.Tensor) -> list[float]:
+    """SI-SDR in dB of each band of BANDS_HZ alone."""
+    frequency = torch.fft.rfftfreq(target.shape[-1], 1 / 16000)
+    result = []
+    for low, high in itertools.pairwise(BANDS_HZ):
+        inside = (frequency >= low) & (frequency < high)
+        parts = [torch.fft.irfft(torch.fft.rfft(one) * inside, target.shape[-1]) for one in (output, target)]
+        result.append(ScaleInvariantSDR()(*parts).item())
+    return result
+
+
+def log_mel_by_place(output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+    """Log-mel distance in dB by band, by level of the original, and behind the onsets of notes."""
+    mel = MelSpectrogram(16000)
+    levels = power_to_db(mel(target[:, 0]))  # (B, M, N)
+    error = (power_to_db(mel(output[:, 0])) - levels).abs()
+    centres = librosa.mel_frequencies(82, fmin=0, fmax=8000)[1:-1]
+    places = {
+        f"{low} to {high} Hz": torch.from_numpy((centres >= low) & (centres < high))[None, :, None]
+        for low, high in itertools.pairwise(BANDS_HZ)
+    }
+    places |= {
+        f"{low} to {low + 20} dB": (levels >= low) & (levels < low + 20) for low in (-100, -80, -60, -40)
+    }
+    attack = torch.zeros_like(levels, dtype=torch.bool)
+    for clip, waveform in enumerate(target[:, 0].numpy()):
+        for onset in detect_onsets(waveform, 16000):
+            first = round(onset * 16000 / 256)
+            attack[clip, :, first : first + round(ATTACK_SECONDS * 16000 / 256)] = True
+    places |= {"attacks": attack, "elsewhere": ~attack}
+    return {name: error[place.expand_as(error)].mean().item() for name, place in places.items()}
+
+
+@torch.no_grad()
+def test_where_reconstructions_differ(checkpoint, test_clips, capsys):
+    output = load_module(checkpoint).reconstruct(test_clips)
+    bands, places = sdr_by_band(output, test_clips), log_mel_by_place(output, test_clips)
+    with capsys.disabled():
+        print("\nSI-SDR (dB) in", BANDS_HZ, "Hz:", "  ".join(f"{value:.1f}" for value in bands))
+        print("log-mel distance (dB):", "  ".join(f"{name} {value:.1f}" for name, value in places.items()))
+    # the fundamentals, which make up almost all the power
+    assert bands[0] > 6
+    assert places["attacks"] < 2 * places["elsewhere"]
 
 
 @torch.no_grad()
