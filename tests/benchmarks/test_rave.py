@@ -7,7 +7,8 @@ RAVE lives in a virtual environment of its own, made at MAESTRO_RAVE_VENV if the
 old versions of scipy and Lightning, so it is installed without its requirements beside newer ones. What is
 done there is said in `rave_training.py`. Each model trains for MAESTRO_RAVE_SECONDS (1200) of
 wall-clock time, evaluation not counted, on the training split, and is scored on the way on the validation and
-the test split with the metrics of this project. MAESTRO_RAVE_OUTPUT keeps the scores (JSON, CSV, a picture) and the audio.
+the test split with the metrics of this project. MAESTRO_RAVE_OUTPUT keeps the scores (JSON,
+CSV, a picture) and the audio.
 """
 
 import csv
