@@ -72,9 +72,9 @@ def draw(points: list[Point], path: Path) -> None:
         axes.plot(rates, values, "o-")
         for point, rate, value in zip(points, rates, values, strict=True):
             axes.annotate(
-                f"β = {point.beta:g}", (rate, value), (5, 5), textcoords="offset points", fontsize=8
+                f"β = {point.beta:g}", (rate, value), (6, 6), textcoords="offset points", fontsize=8
             )
-        axes.set_xscale("log")
+        axes.margins(0.22, 0.15)
         axes.set_xlabel("rate (kbit/s)")
         axes.set_title(label, fontsize=10)
     figure.savefig(path, dpi=80)

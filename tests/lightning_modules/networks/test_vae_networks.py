@@ -49,6 +49,14 @@ def test_coarse_generator_is_a_plain_two_layer_network_per_latent():
     assert sum(p.numel() for p in network.parameters()) == (3 * 7 + 7) + (7 * 10 + 10)
 
 
+def test_coarse_generator_starts_near_silence_and_learns():
+    network = CoarseGenerator(latent_size=3, hop_samples=64)
+    output = network(torch.randn(2, 3, 50))
+    assert 0 < output.std() < 10 ** (-30 / 20)
+    output.square().mean().backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+
+
 def test_fully_connected_head_gives_the_samples_of_each_frame():
     torch.manual_seed(0)
     head = FullyConnectedHead(hidden_size=6, hop_samples=4, channels=2, overlap=1)
