@@ -225,7 +225,7 @@ def draw(results: dict[str, Evaluated], path: Path) -> None:
                 axes.plot(*values, style, color=f"C{colour}", label=f"{name}, {split}")
         axes.set_xlabel("training (s)")
         axes.set_title(label, fontsize=10)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center right")
     figure.savefig(path, dpi=90)
 
 
