@@ -277,6 +277,22 @@ def fit(steps: int = 4) -> list[float]:
     return losses.values
 
 
+def test_the_importance_weighted_bound_stands_beside_the_elbo_of_the_same_clips():
+    torch.manual_seed(0)
+    model = make_vae(importance_samples=16)
+    logged = {}
+    model.log_evaluation = lambda figures, num_clips: logged.update(figures)
+    clips = audio(clips=2, samples=3 * CLIP)
+    with torch.no_grad():
+        model._log_importance_weighted_bound(clips)
+        short = torch.cat(clips.split(CLIP, dim=2))
+        draws = [model(short).elbo.value.mean() for _ in range(200)]
+        draws = torch.stack(draws) * model.sample_rate / CLIP
+    bound, elbo = (logged[f"test/{name}_nats_per_second"] for name in ("iwae", "elbo_of_training_clips"))
+    assert abs(elbo - draws.mean()) < 5 * draws.std()
+    assert bound > draws.mean()
+
+
 def test_a_fixed_seed_gives_bit_identical_losses():
     first = fit()
     assert len(set(first)) == 4
