@@ -220,8 +220,12 @@ LOCAL = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.st
 
 @pytest.mark.parametrize(
     ("experiment", "change"),
-    # overlays of data and hardware know no model: two experiments do for them
-    [*((experiment, None) for experiment in COMPLETE), *itertools.product(COMPLETE[:2], OVERLAYS)],
+    # overlays of data and hardware know no model: one experiment does for them, and at times another
+    [
+        *((experiment, None) for experiment in COMPLETE),
+        *itertools.product(COMPLETE[:1], OVERLAYS),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product(COMPLETE[1:2], OVERLAYS)),
+    ],
     ids=lambda path: path.stem if path else "alone",
 )
 def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path | None) -> None:
