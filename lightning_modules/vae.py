@@ -254,9 +254,13 @@ class VAE(LatentModule):
         clips = cut_into_clips(waveform, self.clip_samples)
         bounds, elbos = [], []
         for part in clips.split(len(waveform)):
-            parts = self.encode(part), self.decode, self.prior, self.likelihood
-            bounds.append(importance_weighted_bound(part, *parts, self.importance_samples))
-            elbos.append(self(part).elbo.value)
+            result = self(part)
+            elbos.append(result.elbo.value)
+            bounds.append(
+                importance_weighted_bound(
+                    part, result.posterior, self.decode, self.prior, self.likelihood, self.importance_samples
+                )
+            )
         per_second = self.sample_rate / clips.shape[-1]
         rates = {
             "test/iwae_nats_per_second": torch.cat(bounds).mean() * per_second,
