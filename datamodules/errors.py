@@ -1,8 +1,8 @@
-"""Errors of the data path: what is wrong, which value, and what to do about it."""
+"""Errors that are the user's to fix: what is wrong, which value, what to do. Printed without a traceback."""
 
 
-class DataError(Exception):
-    """Something about the data, or an option that describes it, cannot be used.
+class ExperimentError(Exception):
+    """An option, a folder or a file cannot be used.
 
     The text always has three parts: what is wrong, the value that was received, and the remedy.
 
@@ -15,6 +15,14 @@ class DataError(Exception):
         super().__init__(f"{problem}\n  What to do: {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+
+class OptionError(ExperimentError, ValueError):
+    """An option has a value that makes no sense."""
+
+
+class DataError(ExperimentError):
+    """Something about the data cannot be used."""
 
 
 class ReleaseError(DataError):
@@ -37,5 +45,25 @@ class CacheError(DataError):
     """The PCM cache cannot be read, written or trusted."""
 
 
-class OptionError(DataError, ValueError):
-    """An option of the data module has a value that makes no sense."""
+class RunError(ExperimentError):
+    """A run folder cannot be made, found or continued."""
+
+
+class CheckpointError(ExperimentError):
+    """A checkpoint cannot be described, opened or trusted."""
+
+
+class SweepError(ExperimentError):
+    """A sweep file cannot be used, or a sweep cannot go on."""
+
+
+class AudioFileError(ExperimentError):
+    """A sound file cannot be read, or audio cannot be written."""
+
+
+class ReportError(ExperimentError):
+    """A report cannot be made of what is on disk."""
+
+
+class ExportError(ExperimentError):
+    """A model cannot be exported, or the exported one is not the same."""

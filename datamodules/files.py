@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +35,25 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that whoever reads it sees the old content or the new, never a part."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; it takes the name `path` when the context is left without an error.
+
+    Args:
+        path: The final name, replaced if it exists; its folder must exist.
+
+    Yields:
+        A hidden neighbour, `.<name>.part`, removed after an error.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        with suppress(OSError):  # what kept one from writing may keep one from removing
+            part.unlink()
 
 
 @contextmanager

@@ -7,18 +7,18 @@ from typing import Literal
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import CUDAAccelerator
 
+from datamodules.archive.http_file import TransferPolicy
 from datamodules.batch import Batch, PcmBatch
-from datamodules.cache import PcmCache
-from datamodules.catalogue import Performance
-from datamodules.clips import Augmentation, ClipDataset, EvaluationClips, TrainingClips
+from datamodules.cache.pcm import PcmCache
+from datamodules.cache.preparation import Preparation
+from datamodules.clips.datasets import Augmentation, ClipDataset, EvaluationClips, TrainingClips
+from datamodules.clips.loader import ClipLoader, clip_loader
+from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler
 from datamodules.errors import CacheError, OptionError
-from datamodules.http_file import TransferPolicy
-from datamodules.loader import ClipLoader, clip_loader
-from datamodules.notes import MidiFiles, Notes
 from datamodules.options import at_least, whole_samples
-from datamodules.preparation import Preparation
+from datamodules.release.catalogue import Performance
+from datamodules.release.notes import MidiFiles, Notes
 from datamodules.releases import SPLITS, Release, find_release
-from datamodules.samplers import BatchSampler, EvaluationSampler, TrainingSampler
 
 # Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
 _FASTEST_WORKERS = 0

@@ -202,7 +202,7 @@ class GenerativeModule(pl.LightningModule, ABC):
             CheckpointError: If this module, or a role object in it, does not keep its constructor arguments
                 as attributes of the same names.
         """
-        from lightning_modules.checkpoint import KEY, describe_module  # which needs this module
+        from lightning_modules.checkpoints.description import KEY, describe_module  # which needs this module
 
         checkpoint[KEY] = describe_module(self)
 
@@ -212,7 +212,7 @@ class GenerativeModule(pl.LightningModule, ABC):
         Raises:
             CheckpointError: Naming what differs.
         """
-        from lightning_modules.checkpoint import check_fits
+        from lightning_modules.checkpoints.description import check_fits
 
         check_fits(self, checkpoint)
 

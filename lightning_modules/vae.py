@@ -8,11 +8,11 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import LatentModule, WaveformBatch
 from lightning_modules.distributions.likelihoods import Likelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import Prior, StandardNormal
-from lightning_modules.framing import cut_into_clips
 from lightning_modules.losses.elbo import ELBO, free_bits, importance_weighted_bound
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.metrics.active_units import ActiveUnits

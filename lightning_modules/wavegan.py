@@ -8,20 +8,20 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_modules.audio.framing import cut_into_clips, padded_to_frames, split_evenly
 from lightning_modules.base import LatentModule, WaveformBatch
-from lightning_modules.distributed import draw_uniform, expect_partial_updates, gather
-from lightning_modules.framing import cut_into_clips, padded_to_frames, split_evenly
 from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
 from lightning_modules.losses.feature_mapping import FeatureMapping, feature_matching
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.terms import Term, weighted_sum
-from lightning_modules.manual_optimization import step_schedulers, uncount, with_scheduler
 from lightning_modules.networks.discriminator import FeatureMaps, Trunk
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
-from lightning_modules.networks.moving_average import MovingAverage
+from lightning_modules.numerics.devices import draw_uniform, expect_partial_updates, gather
+from lightning_modules.numerics.moving_average import MovingAverage
+from lightning_modules.optimization import step_schedulers, uncount, with_scheduler
 from lightning_modules.schedules.updates import UpdateSchedule
 from lightning_modules.wavegan_parts import check_parts, require_latent_generator
 

@@ -59,7 +59,7 @@ def test_commands_that_start_something_compose(command, monkeypatch, capsys):
 @pytest.mark.parametrize("command", [command for command in TOOLS if "--help" not in command])
 def test_options_of_tool_verbs_are_understood(command, monkeypatch):
     monkeypatch.chdir(ROOT)
-    verb = importlib.import_module(f"lightning_modules.commands.{command.split()[1]}")
+    verb = importlib.import_module(f"lightning_modules.cli.commands.{command.split()[1]}")
     understood = []
     monkeypatch.setattr(verb, "run", understood.append)
     main(shlex.split(command)[1:])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lightning_modules.cli import main
-from lightning_modules.runs import run_of_checkpoint
+from lightning_modules.runs.folder import run_of_checkpoint
 from lightning_modules.sweeps.search import load_sweep, suggest
 from lightning_modules.sweeps.trial_process import logged_names, metric_history, options_of_run, trial_command
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.errors import OptionError
-from lightning_modules.runs import free_path
+from lightning_modules.runs.folder import free_path
 
 TABLE_COLUMNS = ["step", "clip", "kind", "peak", "audio", "spectrogram"]
 """Of the table of samples in W&B; `peak` is the largest absolute sample."""

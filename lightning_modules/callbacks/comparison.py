@@ -32,7 +32,7 @@ from lightning_modules.metrics.reconstruction import (
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
-from lightning_modules.scores import Score
+from lightning_modules.reports.scores import Score
 
 Subject = Literal["reconstructions", "samples"]
 

@@ -10,10 +10,10 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torchmetrics import Metric
 
+from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
 from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
-from lightning_modules.framing import cut_into_clips
 from lightning_modules.metrics.embeddings import Embedding, LogMelStatistics
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.metrics.reconstruction import (
@@ -21,7 +21,7 @@ from lightning_modules.metrics.reconstruction import (
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
-from lightning_modules.scores import Score, scores_table, write_scores
+from lightning_modules.reports.scores import Score, scores_table, write_scores
 
 
 class Evaluation(pl.Callback):

@@ -12,13 +12,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
+from datamodules.files import whole_file
 from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.audio_logger import same_noise
-from lightning_modules.callbacks.gradient_guard import GradientGuard
+from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
 from lightning_modules.errors import OptionError
-from lightning_modules.whole_file import whole_file
 
 FILE_NAME = "health.json"
 CRITIC_LOOKS = 20

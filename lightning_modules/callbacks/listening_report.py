@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
 from lightning_modules.callbacks.audio_logger import same_noise
-from lightning_modules.checkpoint import describe
+from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
 from lightning_modules.reports.html import REPORT_NAME, write_report
 from lightning_modules.reports.listening_set import Clip, ListeningSet, Note, write_listening_set

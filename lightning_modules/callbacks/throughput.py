@@ -10,7 +10,7 @@ import torch
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.errors import OptionError
-from lightning_modules.flops import FlopCount, peak_flops
+from lightning_modules.numerics.flops import FlopCount, peak_flops
 
 
 class _Mark(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_modules.processes import normal_noise
+from lightning_modules.numerics.processes import normal_noise
 
 LOG_2PI = math.log(2.0 * math.pi)
 

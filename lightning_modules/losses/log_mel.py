@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from lightning_modules.audio.spectrogram import MelSpectrogram
 from lightning_modules.losses.spectral import SpectralLoss
-from lightning_modules.spectrogram import MelSpectrogram
 
 
 class LogMelLoss(SpectralLoss):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.audio.spectrogram import STFTMagnitude
 from lightning_modules.errors import OptionError
-from lightning_modules.processes import share, total
-from lightning_modules.spectrogram import STFTMagnitude
+from lightning_modules.numerics.processes import share, total
 
 
 class SpectralLoss(nn.Module, ABC):

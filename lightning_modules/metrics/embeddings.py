@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
 from lightning_modules.errors import OptionError
-from lightning_modules.spectrogram import MelSpectrogram, power_to_db
 
 
 class Embedding(nn.Module, ABC):

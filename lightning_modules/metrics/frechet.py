@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
 from lightning_modules.metrics.distances import (
     frechet_distance,
     kernel_distance,
@@ -11,7 +12,6 @@ from lightning_modules.metrics.distances import (
     moments_of_sums,
 )
 from lightning_modules.metrics.embeddings import Embedding
-from lightning_modules.spectrogram import MelSpectrogram, power_to_db
 
 
 class FrechetLogMel(Metric):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude, power_to_db
+from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude, power_to_db
 
 
 def log_mel_distance(

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude
 from lightning_modules.metrics import functional
 from lightning_modules.metrics.onsets import detect_onsets, onset_f_score
-from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude
 
 
 class ClipMean(Metric):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.networks.blocks import overlap_add
-from lightning_modules.precision import full_precision
+from lightning_modules.numerics.precision import full_precision
 
 
 class CoarseGenerator(nn.Module):

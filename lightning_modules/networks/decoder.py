@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.blocks import ConvNeXtBlock, overlap_add
-from lightning_modules.precision import full_precision
+from lightning_modules.numerics.precision import full_precision
 
 
 class WaveformHead(nn.Module, ABC):

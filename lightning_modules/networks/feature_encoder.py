@@ -5,11 +5,11 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
 from lightning_modules.networks.activations import LeakyReLU
 from lightning_modules.networks.encoder import AUDIO_SCALE
 from lightning_modules.networks.generator import strides_for_hop
 from lightning_modules.networks.strided import StridedConvolution
-from lightning_modules.spectrogram import MelSpectrogram, power_to_db
 
 
 class FeatureEncoder(nn.Module, ABC):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.strided import StridedTransposedConvolution
-from lightning_modules.precision import full_precision
+from lightning_modules.numerics.precision import full_precision
 
 FIRST_FRAMES = 16
 """Frames that the dense layer of WaveGAN gives, whatever the clip length."""

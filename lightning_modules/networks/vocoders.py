@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.generator import FeatureGenerator
-from lightning_modules.precision import full_precision
+from lightning_modules.numerics.precision import full_precision
 
 
 def same_convolution(channels: int, kernel_size: int, dilation: int) -> nn.Conv1d:

@@ -8,7 +8,7 @@ from torch.nn import functional
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
-from lightning_modules.precision import full_precision
+from lightning_modules.numerics.precision import full_precision
 
 
 class WaveletPackets(nn.Module):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.spectrogram import MelSpectrogram, power_to_db
+from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,13 +12,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datamodules.files import whole_file
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.cards import Listening, make_listening
 from lightning_modules.reports.curves import HEIGHT, WIDTH, figure, make_charts, shown
 from lightning_modules.reports.results import RunResults
 from lightning_modules.reports.tables import config_differences, score_rows
 from lightning_modules.reports.tracks import DYNAMIC_RANGE_DB
-from lightning_modules.whole_file import whole_file
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.curves import Curve, read_curves
 from lightning_modules.reports.listening_set import ListeningSet, read_json, read_listening_set
-from lightning_modules.runs import CONFIG_NAME, latest_config
+from lightning_modules.runs.folder import CONFIG_NAME, latest_config
 
 SCORES_NAME = "scores.json"
 HEALTH_NAME = "health.json"

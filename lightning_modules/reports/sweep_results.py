@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datamodules.files import whole_file
 from lightning_modules.sweeps.journal import Trial
 from lightning_modules.sweeps.local_sweep import DEFAULT, short_name
 from lightning_modules.sweeps.search import SweepPlan
-from lightning_modules.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

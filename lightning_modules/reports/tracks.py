@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lightning_modules.audio.spectrogram import MelSpectrogram
 from lightning_modules.reports.curves import Tick
 from lightning_modules.reports.figures import (
     DYNAMIC_RANGE_DB,
@@ -19,7 +20,6 @@ from lightning_modules.reports.figures import (
     mel_row,
 )
 from lightning_modules.reports.listening_set import Note
-from lightning_modules.spectrogram import MelSpectrogram
 
 MAX_COLUMNS = 800
 """Widest picture of a spectrogram, in pixels: more would not be seen."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lightning_modules.errors import SweepError
-from lightning_modules.runs import free_path
+from lightning_modules.runs.folder import free_path
 from lightning_modules.sweeps.journal import FAILED, FINISHED, FORMAT, STOPPED, Journal, Trial
 from lightning_modules.sweeps.search import SweepPlan, should_stop, suggest
 from lightning_modules.sweeps.trial_process import (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from timed_training import SCHEDULE_STEPS, TimedRun, WallClock, fit
 
-from lightning_modules.trainer_cli import TrainerCLI
+from lightning_modules.cli.trainer import TrainerCLI
 
 VAE = Path(__file__).parents[2] / "experiments/vae.yaml"
 

@@ -23,8 +23,8 @@ import soundfile
 import soxr
 from range_server import serve
 
-from datamodules.audio_io import RESAMPLER_QUALITY
-from datamodules.preparation import Preparation
+from datamodules.cache.decoding import RESAMPLER_QUALITY
+from datamodules.cache.preparation import Preparation
 
 pytestmark = pytest.mark.benchmark
 

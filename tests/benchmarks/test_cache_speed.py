@@ -21,11 +21,11 @@ import pytest
 import soundfile
 import soxr
 
-from datamodules.archive import open_archive
-from datamodules.audio_io import RESAMPLER_QUALITY
-from datamodules.cache import CacheSpec
-from datamodules.cache_builder import CacheBuilder, count_cores
-from datamodules.catalogue import read_catalogue
+from datamodules.archive.base import open_archive
+from datamodules.cache.builder import CacheBuilder, count_cores
+from datamodules.cache.decoding import RESAMPLER_QUALITY
+from datamodules.cache.pcm import CacheSpec
+from datamodules.release.catalogue import read_catalogue
 from datamodules.releases import find_release
 
 pytestmark = pytest.mark.benchmark

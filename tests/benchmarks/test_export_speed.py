@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from lightning_modules.export import FORMATS, export_part
-from lightning_modules.export_parts import parts_of
+from lightning_modules.inference.export import FORMATS, export_part
+from lightning_modules.inference.export_graph import parts_of
 
 pytestmark = pytest.mark.benchmark
 

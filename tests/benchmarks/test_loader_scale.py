@@ -19,10 +19,10 @@ import pytest
 from torch.utils.data import DataLoader
 
 from datamodules import MaestroDataModule
-from datamodules.archive import open_archive
+from datamodules.archive.base import open_archive
 from datamodules.batch import PcmBatch
-from datamodules.cache import CacheEntry, CacheSpec, hash_catalogue, pcm_path, write_manifest
-from datamodules.catalogue import COLUMNS, read_catalogue
+from datamodules.cache.pcm import CacheEntry, CacheSpec, hash_catalogue, pcm_path, write_manifest
+from datamodules.release.catalogue import COLUMNS, read_catalogue
 from datamodules.releases import find_release
 
 pytestmark = pytest.mark.benchmark

@@ -18,7 +18,7 @@ import soundfile
 import soxr
 
 from datamodules import MaestroDataModule
-from datamodules.audio_io import RESAMPLER_QUALITY
+from datamodules.cache.decoding import RESAMPLER_QUALITY
 
 pytestmark = pytest.mark.benchmark
 

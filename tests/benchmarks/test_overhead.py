@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from datamodules.batch import Batch
-from lightning_modules.trainer_cli import TrainerCLI
+from lightning_modules.cli.trainer import TrainerCLI
 from lightning_modules.vae import VAE
 
 pytestmark = pytest.mark.benchmark
@@ -48,7 +48,7 @@ def at(owner, method, before=None, after=None):
 import sys, json, os
 import lightning_modules.cli
 import lightning_modules
-from lightning_modules.trainer_cli import TrainerCLI
+from lightning_modules.cli.trainer import TrainerCLI
 import lightning.pytorch as pl
 mark("imports")
 at(TrainerCLI, "parse_arguments", after="config")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from timed_training import StepClock
 
-from lightning_modules.framing import cut_into_clips
+from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.metrics.reconstruction import MultiScaleSpectralDistance, ScaleInvariantSDR
 

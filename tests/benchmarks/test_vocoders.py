@@ -16,8 +16,8 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
+from lightning_modules.cli.trainer import TrainerCLI
 from lightning_modules.metrics.reconstruction import LogMelDistance, MultiScaleSpectralDistance
-from lightning_modules.trainer_cli import TrainerCLI
 
 pytestmark = pytest.mark.benchmark
 

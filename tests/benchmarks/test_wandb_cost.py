@@ -13,9 +13,9 @@ import wandb
 from lightning.pytorch.loggers import Logger
 from wandb_server import API_KEY, blackhole
 
-from lightning_modules.runs import Run
-from lightning_modules.trainer_cli import TrainerCLI
-from lightning_modules.wandb_logger import Monitor, RunWandbLogger, WandbOptions
+from lightning_modules.cli.trainer import TrainerCLI
+from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
+from lightning_modules.runs.folder import Run
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "vae.yaml"
 STEPS = 40

@@ -15,10 +15,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from tiny_training import make_data, train
 
 from datamodules.errors import CacheError
-from lightning_modules import checkpoint
+from lightning_modules.checkpoints import description as checkpoint
 from lightning_modules.cli import main
-from lightning_modules.csv_logger import read_rows
 from lightning_modules.errors import CheckpointError
+from lightning_modules.loggers.csv_logger import read_rows
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 
@@ -272,7 +272,7 @@ def test_a_stopped_command_goes_on_by_itself(
     monkeypatch.chdir(tmp_path)
     command = ["fit", "--config", str(toy_yaml), "--run_id", "job-7", "--ckpt_path", "auto", *QUIET]
     stop = At(5, receive(signal.SIGTERM))
-    monkeypatch.setattr("lightning_modules.trainer_cli.RunSummary", lambda: stop)
+    monkeypatch.setattr("lightning_modules.cli.trainer.RunSummary", lambda: stop)
     with pytest.raises(SystemExit) as status:
         main(command)
     assert status.value.code == 128 + signal.SIGTERM
@@ -294,7 +294,7 @@ def test_slurm_warning_puts_the_job_back(
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.chdir(tmp_path)
     stop = At(5, receive(signal.SIGUSR1))
-    monkeypatch.setattr("lightning_modules.trainer_cli.RunSummary", lambda: stop)
+    monkeypatch.setattr("lightning_modules.cli.trainer.RunSummary", lambda: stop)
     with pytest.raises(SystemExit) as status:
         fit(toy_yaml)
     assert status.value.code == 128 + signal.SIGUSR1

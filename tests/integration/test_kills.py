@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.csv_logger import read_rows
+from lightning_modules.loggers.csv_logger import read_rows
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -28,7 +28,7 @@ import json, logging, os, sys, time, warnings
 import torch
 torch.set_num_threads(1)
 import tiny_training
-from lightning_modules import checkpoint
+from lightning_modules.checkpoints import description as checkpoint
 warnings.filterwarnings("ignore")
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 

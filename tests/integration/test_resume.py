@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.checkpoint import load_module
+from lightning_modules.checkpoints.description import load_module
 from lightning_modules.cli import main
-from lightning_modules.csv_logger import read_rows
+from lightning_modules.loggers.csv_logger import read_rows
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from datamodules import MaestroDataModule
+from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoint import load_module
+from lightning_modules.checkpoints.description import load_module
 from lightning_modules.cli import main
-from lightning_modules.commands.fit_density import latents
-from lightning_modules.density import AutoregressiveFit, ExpectationMaximisation, nats_per_frame
+from lightning_modules.cli.commands.fit_density import latents
 from lightning_modules.distributions.priors import Prior
-from lightning_modules.framing import cut_into_clips
+from lightning_modules.inference.density import AutoregressiveFit, ExpectationMaximisation, nats_per_frame
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.reports.figures import spectrogram_figure
 

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from datamodules import MaestroDataModule
-from lightning_modules.checkpoint import load_module
+from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
+from lightning_modules.checkpoints.description import load_module
 from lightning_modules.cli import main
 from lightning_modules.metrics.onsets import detect_onsets
 from lightning_modules.metrics.reconstruction import (
@@ -24,7 +25,6 @@ from lightning_modules.metrics.reconstruction import (
     ScaleInvariantSDR,
 )
 from lightning_modules.reports.figures import spectrogram_figure
-from lightning_modules.spectrogram import MelSpectrogram, power_to_db
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

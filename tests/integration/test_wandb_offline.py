@@ -13,7 +13,7 @@ import wandb
 from wandb_server import API_KEY, serving
 
 from lightning_modules.cli import main
-from lightning_modules.wandb_log import history
+from lightning_modules.loggers.wandb_history import history
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from datamodules import MaestroDataModule
-from lightning_modules.checkpoint import instantiate, load_module, read_checkpoint
+from lightning_modules.audio.framing import cut_into_clips
+from lightning_modules.checkpoints.description import instantiate, load_module, read_checkpoint
 from lightning_modules.cli import main
-from lightning_modules.framing import cut_into_clips
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.reports.curves_figure import curves_figure
 from lightning_modules.reports.figures import spectrogram_figure

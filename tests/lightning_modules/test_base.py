@@ -5,7 +5,7 @@ import torch
 from toy_experiment import ToyModule
 
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoint import KEY, describe_module
+from lightning_modules.checkpoints.description import KEY, describe_module
 
 
 class Sampler(GenerativeModule):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
-from lightning_modules.trainer_cli import TrainerCLI
+from lightning_modules.cli.trainer import TrainerCLI
 
 SCHEDULE_STEPS = 10_000
 """In which the schedule of the learning rate divides the time."""

@@ -9,13 +9,10 @@ import torch
 
 from datamodules import MaestroDataModule
 from lightning_modules.base import GenerativeModule
-from lightning_modules.callbacks.exact_resume import ExactResume
-from lightning_modules.callbacks.interruption import Interruption
-from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
-from lightning_modules.checkpoint_io import AtomicCheckpointIO
-from lightning_modules.csv_logger import RunCSVLogger
+from lightning_modules.checkpoints.file import AtomicCheckpointIO
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
+from lightning_modules.loggers.csv_logger import RunCSVLogger
 from lightning_modules.losses.adversarial import WassersteinLoss
 from lightning_modules.losses.feature_mapping import FeatureStatistics
 from lightning_modules.losses.gradient_penalty import GradientPenalty
@@ -27,10 +24,13 @@ from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator
 from lightning_modules.networks.heads import DenseScoreHead, LinearFeatureHead
-from lightning_modules.resuming import find_checkpoint
+from lightning_modules.runs.resume import find_checkpoint
 from lightning_modules.schedules.kl_weight import LinearWarmupKLWeight
 from lightning_modules.schedules.learning_rate import WarmupCosine
 from lightning_modules.schedules.updates import AdaptiveUpdates, FixedUpdates, UpdateSchedule
+from lightning_modules.training.exact_resume import ExactResume
+from lightning_modules.training.interruption import Interruption
+from lightning_modules.training.run_checkpoint import RunCheckpoint
 from lightning_modules.vae import VAE
 from lightning_modules.wavegan import WaveGAN
 

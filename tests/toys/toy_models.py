@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoint import KEY, describe_module
+from lightning_modules.checkpoints.description import KEY, describe_module
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
 from lightning_modules.losses.adversarial import LeastSquaresLoss

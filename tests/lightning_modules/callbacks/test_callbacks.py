@@ -11,12 +11,13 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from toy_experiment import ToyDataModule, ToyModule
 
-from lightning_modules.callbacks import progress, throughput
+from lightning_modules.callbacks import throughput
 from lightning_modules.callbacks.gradients import GradientNorm, gradient_norm
-from lightning_modules.callbacks.progress import LineProgress, TerminalProgress, progress_bar
-from lightning_modules.callbacks.run_checkpoint import RunCheckpoint
-from lightning_modules.callbacks.summary import RunSummary
 from lightning_modules.callbacks.throughput import Throughput
+from lightning_modules.training import progress
+from lightning_modules.training.progress import LineProgress, TerminalProgress, progress_bar
+from lightning_modules.training.run_checkpoint import RunCheckpoint
+from lightning_modules.training.summary import RunSummary
 
 
 def fit(

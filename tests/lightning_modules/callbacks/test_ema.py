@@ -9,7 +9,7 @@ import torch
 from tiny_training import make_data, make_wavegan, train
 
 from lightning_modules.callbacks.ema import EMA
-from lightning_modules.checkpoint import load_module
+from lightning_modules.checkpoints.description import load_module
 from lightning_modules.errors import OptionError
 
 DECAY = 0.9

@@ -14,7 +14,7 @@ from toy_experiment import ToyDataModule, ToyModule
 
 from datamodules.batch import Batch
 from lightning_modules.base import GenerativeModule
-from lightning_modules.callbacks.gradient_guard import GradientGuard, zero_unless_finite
+from lightning_modules.callbacks.guard import GradientGuard, zero_unless_finite
 from lightning_modules.callbacks.health import Health
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal

@@ -3,12 +3,12 @@ import pytest
 import scipy.linalg
 import torch
 
+from lightning_modules.audio.spectrogram import MelSpectrogram
 from lightning_modules.metrics.distances import frechet_distance, mean_pairwise_distance
 from lightning_modules.metrics.frechet import (
     Diversity,
     FrechetLogMel,
 )
-from lightning_modules.spectrogram import MelSpectrogram
 
 
 def random_covariance(seed: int, size: int = 6, rank: int = 6) -> torch.Tensor:

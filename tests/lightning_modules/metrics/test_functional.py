@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
+from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude
 from lightning_modules.metrics import functional
-from lightning_modules.spectrogram import MelSpectrogram, STFTMagnitude
 
 
 def noise(clips: int = 2, seed: int = 0) -> torch.Tensor:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from lightning_modules.audio.spectrogram import MelSpectrogram
 from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, LogMelFeatures
-from lightning_modules.spectrogram import MelSpectrogram
 
 
 def test_log_mel_features_are_scaled_decibels():

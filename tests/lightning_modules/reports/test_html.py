@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from toy_results import score, write_tested_run
 
-from lightning_modules import whole_file
+from datamodules import files as whole_file
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.html import render_report, write_report
 from lightning_modules.reports.listening_set import FOLDER, read_audio

@@ -1,0 +1,250 @@
+"""Decode, resample and write audio files.
+
+What is accepted, because it converts without surprise: 16-, 24- and 32-bit integer and 32- and 64-bit float
+samples, mono or stereo, at 44.1 kHz or more (or at least the rate asked for). What is refused, because it
+would teach a model something that is no piano: 8-bit and companded samples (their noise floor is audible),
+more than two channels (no agreed mix-down), lower rates (the upper octaves are missing), NaN and infinity.
+"""
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from datamodules.archive.wav_stream import ByteStream, WavStream, find_wav_data
+from datamodules.errors import AudioError
+
+ResamplerQuality = Literal["LQ", "MQ", "HQ", "VHQ"]
+
+RESAMPLER_QUALITY: ResamplerQuality = "HQ"
+"""soxr's 20-bit recipe: its stop band lies below the rounding noise of 16-bit samples."""
+
+MAESTRO_MIN_RATE = 44_100
+"""Hz; the lowest sample rate in any release of MAESTRO."""
+
+_RESTORE = "restore the recording from the official release, or exclude it"
+_SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+_FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+_BLOCK_FRAMES = 1 << 16
+_FULL_SCALE = 32768.0
+_MAX_CLIPPED_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class PcmSummary:
+    """What was written for one recording.
+
+    Attributes:
+        samples: Length per channel, at the target rate.
+        source_rate: Sample rate of the recording in Hz.
+        clipped: Number of samples that exceeded full scale after resampling and were limited to it.
+        crc32: CRC-32 of the bytes written.
+    """
+
+    samples: int
+    source_rate: int
+    clipped: int
+    crc32: int
+
+
+def convert_to_pcm(
+    source: Path | ByteStream,
+    target: BinaryIO,
+    sample_rate: int,
+    channels: int,
+    quality: ResamplerQuality = RESAMPLER_QUALITY,
+    on_block: Callable[[float], None] | None = None,
+) -> PcmSummary:
+    """Stream a recording into raw little-endian int16, interleaved, at one rate and channel count.
+
+    Stereo becomes mono as the mean of both channels; mono becomes stereo by repetition. Values are rounded
+    to the nearest of 65,536 steps and limited to full scale. Memory use does not depend on the length.
+
+    Args:
+        source: The audio file; or its content as a stream, which must be a WAV file then. Both give the same
+            samples to the last bit.
+        target: Where the samples are written.
+        sample_rate: Target rate in Hz.
+        channels: Target number of channels, 1 or 2.
+        quality: soxr's recipe.
+        on_block: Called with the seconds of audio converted since the last call.
+
+    Raises:
+        AudioError: If the recording is absent, truncated, empty, not finite or of a refused format.
+        OSError: If writing to `target` fails.
+    """
+    samples = clipped = crc32 = 0
+    name = str(source) if isinstance(source, Path) else source.name
+    with _open_checked(source, name, sample_rate) as file:
+        blocks = _mixed_blocks(file, name, channels, on_block)
+        for block in _resampled(blocks, file.samplerate, sample_rate, channels, quality):
+            pcm, over = quantise(block)
+            target.write(pcm.data)
+            crc32 = zlib.crc32(pcm.data, crc32)
+            samples, clipped = samples + len(pcm), clipped + over
+        source_rate = file.samplerate
+    if clipped > _MAX_CLIPPED_SHARE * samples * channels:
+        raise AudioError(
+            f"{name}: {clipped / samples / channels:.0%} of the samples exceed full scale",
+            "scale the recording to [-1, 1], or replace it by the official one",
+        )
+    return PcmSummary(samples, source_rate, clipped, crc32)
+
+
+def quantise(waveform: NDArray[np.float32]) -> tuple[NDArray[np.int16], int]:
+    """Round float samples to int16.
+
+    Args:
+        waveform: (T, C) in [-1, 1]; overwritten.
+
+    Returns:
+        (T, C) int16 little-endian, and how many samples were limited to full scale.
+    """
+    np.multiply(waveform, _FULL_SCALE, out=waveform)
+    np.rint(waveform, out=waveform)
+    clipped = 0
+    if waveform.size and (waveform.max() > _FULL_SCALE - 1 or waveform.min() < -_FULL_SCALE):
+        clipped = int(np.count_nonzero((waveform > _FULL_SCALE - 1) | (waveform < -_FULL_SCALE)))
+        np.clip(waveform, -_FULL_SCALE, _FULL_SCALE - 1, out=waveform)
+    return waveform.astype("<i2"), clipped
+
+
+def write_wav(path: Path, waveform: NDArray[np.float32], sample_rate: int) -> None:
+    """Write a 16-bit WAV file.
+
+    Args:
+        path: The file; its folder must exist.
+        waveform: (C, T) in [-1, 1]; values beyond are limited to full scale.
+        sample_rate: In Hz.
+    """
+    pcm, _ = quantise(np.array(waveform.T, dtype=np.float32, order="C"))
+    soundfile.write(path, pcm, sample_rate, subtype="PCM_16", format="WAV")
+
+
+def _open_checked(source: Path | ByteStream, name: str, sample_rate: int) -> soundfile.SoundFile | WavStream:
+    """Open a recording after checking that it is complete and of an accepted format."""
+    file = _open_file(source) if isinstance(source, Path) else WavStream(source)
+    try:
+        _check_format(file, name, sample_rate)
+    except AudioError:
+        file.close()
+        raise
+    return file
+
+
+def _open_file(source: Path) -> soundfile.SoundFile:
+    if not source.is_file():
+        raise AudioError(f"{source}: no such file", _RESTORE)
+    if source.stat().st_size == 0:
+        raise AudioError(f"{source}: the file is empty (0 bytes)", _RESTORE)
+    try:
+        missing = _missing_wav_bytes(source)
+    except OSError as error:
+        raise AudioError(f"{source}: cannot be read ({error.strerror})", "check its permissions") from error
+    if missing:
+        raise AudioError(
+            f"{source}: truncated, {missing:,} bytes of the audio it announces are missing", _RESTORE
+        )
+    try:
+        return soundfile.SoundFile(source)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{source}: not readable as audio ({error.error_string})", _RESTORE) from error
+
+
+def _check_format(file: soundfile.SoundFile | WavStream, name: str, sample_rate: int) -> None:
+    if file.frames == 0:
+        raise AudioError(f"{name}: holds no samples", "restore the recording from the official release")
+    if file.subtype not in _SUBTYPES:
+        raise AudioError(
+            f"{name}: sample format {file.subtype}",
+            f"convert it to 16-bit; accepted: {', '.join(_SUBTYPES)}",
+        )
+    if file.channels > 2:
+        raise AudioError(f"{name}: {file.channels} channels", "mix it down to 1 or 2 channels")
+    if file.samplerate < min(sample_rate, MAESTRO_MIN_RATE):
+        raise AudioError(
+            f"{name}: its sample rate of {file.samplerate} Hz is below the {sample_rate} Hz asked for",
+            "restore the official recording (44,100 or 48,000 Hz), or lower `sample_rate`",
+        )
+
+
+def _missing_wav_bytes(source: Path) -> int:
+    """How many bytes of sample data a RIFF/WAVE file announces but does not contain.
+
+    libsndfile reads such a file as if it were simply shorter. Files of other formats give 0.
+    """
+    with source.open("rb") as file:
+        data = find_wav_data(file)
+        return 0 if data is None else max(0, data[0] + data[1] - os.fstat(file.fileno()).st_size)
+
+
+def _mixed_blocks(
+    file: soundfile.SoundFile | WavStream, name: str, channels: int, on_block: Callable[[float], None] | None
+) -> Iterator[NDArray[np.float32]]:
+    """Yield (T, channels) float32 blocks; every array is valid until the next is asked for."""
+    buffer = np.empty((_BLOCK_FRAMES, file.channels), dtype=np.float32)
+    position = 0
+    while position < file.frames:
+        block = _read_block(file, name, buffer)
+        if len(block) == 0:
+            raise AudioError(
+                f"{name}: decoding stopped at {position / file.samplerate:.1f} s "
+                f"of {file.frames / file.samplerate:.1f} s",
+                _RESTORE,
+            )
+        if file.subtype in _FLOAT_SUBTYPES and not np.isfinite(block).all():
+            raise AudioError(
+                f"{name}: NaN or infinite samples after {position / file.samplerate:.1f} s",
+                _RESTORE,
+            )
+        position += len(block)
+        yield _mix(block, channels)
+        if on_block is not None:
+            on_block(len(block) / file.samplerate)
+
+
+def _read_block(
+    file: soundfile.SoundFile | WavStream, name: str, buffer: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    try:
+        return file.read(out=buffer)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{name}: decoding failed ({error.error_string})",
+            _RESTORE,
+        ) from error
+
+
+def _mix(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """(T, 1 or 2) -> (T, channels)."""
+    if block.shape[1] == channels:
+        return block
+    if channels == 1:
+        mono = block[:, :1] + block[:, 1:]
+        mono *= 0.5
+        return mono
+    return np.repeat(block, channels, axis=1)
+
+
+def _resampled(
+    blocks: Iterator[NDArray[np.float32]],
+    source_rate: int,
+    target_rate: int,
+    channels: int,
+    quality: ResamplerQuality,
+) -> Iterator[NDArray[np.float32]]:
+    """Resample a stream of (T, C) blocks; blocks of the target rate pass unchanged."""
+    if source_rate == target_rate:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(source_rate, target_rate, channels, dtype="float32", quality=quality)
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.empty((0, channels), dtype=np.float32), last=True)

@@ -1,0 +1,269 @@
+"""From options to an open cache: which release, which part of it, where it comes from, where it goes.
+
+The data module and `lightning prepare` both work through this, so that they mean the same cache. It knows
+nothing of Lightning, and starts in half a second.
+
+Several machines: every machine has its own disk, or all see the same one. With its own, each prepares its
+own cache; Lightning does that by itself (`prepare_data` runs once per node). With a shared `cache_dir` one
+machine prepares and the others wait at the lock, then find everything done; the lock needs a network file
+system with working locks (NFS 4, Lustre, GPFS). Where in doubt, run `lightning prepare` once beforehand.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from datamodules.archive.base import Archive, open_archive
+from datamodules.archive.http_file import TransferPolicy
+from datamodules.cache.builder import CacheBuilder, count_cores
+from datamodules.cache.folder_lock import single_writer
+from datamodules.cache.pcm import (
+    CacheSpec,
+    PcmCache,
+    hash_catalogue,
+    is_intact,
+    open_cache,
+    read_manifest,
+    verify_cache,
+)
+from datamodules.errors import CacheError, ReleaseError
+from datamodules.files import translated_write_errors, write_atomically
+from datamodules.options import at_least, one_of
+from datamodules.release.catalogue import Performance, read_catalogue
+from datamodules.release.notes import MidiFiles
+from datamodules.release.selection import Selection
+from datamodules.releases import find_release
+
+# Servers limit each connection; four together fill most lines, whatever the number of cores.
+_REMOTE_THREADS = 4
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a cache is.
+
+    Attributes:
+        folder: The cache's folder.
+        wanted: Recordings in the chosen part of the release.
+        finished: How many of them are cached.
+        seconds: Duration of the finished ones.
+        num_bytes: Size of the finished ones.
+        hours_left: Duration of the others by the catalogue.
+        fetch_bytes: Bytes that the others still need from the network.
+    """
+
+    folder: Path
+    wanted: int
+    finished: int
+    seconds: float
+    num_bytes: int
+    hours_left: float
+    fetch_bytes: int
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Makes and opens the cache of the chosen part of a release.
+
+    Attributes:
+        release: "mini" (embedded, rendered on first use), "v1.0.0", "v2.0.0" or "v3.0.0".
+        source: Folder of the unpacked release or the folder that contains it, a zip file, or the URL of one.
+            None renders `mini`, and reads other releases from the official server.
+        cache_dir: Where caches and the rendered release are kept; the environment variable MAESTRO_CACHE,
+            else ~/.cache/maestro-lightning, by default.
+        sample_rate: Rate of the cache in Hz.
+        channels: 1 (mean of left and right) or 2.
+        max_hours: Use at most about this many hours, over all splits; None for all.
+        max_performances: Use at most about this many performances, over all splits; None for all.
+        years: Use these years only; None for all.
+        composers: Use these composers only, spelt as in the release; None for all.
+        splits: Use these splits only ("train", "validation", "test"); None for all.
+        max_bad_performances: How many unusable recordings are skipped with a warning before the run stops.
+        prepare_threads: Recordings converted at a time; "auto" for one per core, and at least four where they
+            are downloaded.
+        keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive, as a release
+            of their own in `cache_dir`/recordings. What is cached already is not fetched again for it.
+        transfer: How patient downloads are; None for the defaults of `TransferPolicy`.
+        progress: Whether to show the plan and a progress bar.
+
+    Raises:
+        OptionError: If an option has a value that makes no sense.
+    """
+
+    release: str = "mini"
+    source: str | Path | None = None
+    cache_dir: str | Path | None = None
+    sample_rate: int = 16_000
+    channels: int = 1
+    max_hours: float | None = None
+    max_performances: int | None = None
+    years: list[int] | None = None
+    composers: list[str] | None = None
+    splits: list[str] | None = None
+    max_bad_performances: int = 0
+    prepare_threads: int | Literal["auto"] = "auto"
+    keep_recordings: bool = False
+    transfer: TransferPolicy | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        find_release(self.release)
+        at_least("sample_rate", self.sample_rate, 1000, "Hz")
+        one_of("channels", self.channels, (1, 2))
+        at_least("max_bad_performances", self.max_bad_performances, 0, "recordings")
+        if self.prepare_threads != "auto":
+            at_least("prepare_threads", self.prepare_threads, 1, "threads")
+        _ = self.selection  # raises if an option makes no sense
+
+    @property
+    def selection(self) -> Selection:
+        """How much of the release to use."""
+        return Selection(
+            self.max_hours,
+            self.max_performances,
+            _as_tuple(self.years),
+            _as_tuple(self.composers),
+            _as_tuple(self.splits),
+        )
+
+    @property
+    def cache_root(self) -> Path:
+        """`cache_dir`, or its default."""
+        chosen = self.cache_dir or os.environ.get("MAESTRO_CACHE") or Path("~/.cache/maestro-lightning")
+        return Path(chosen).expanduser()
+
+    def prepare(self) -> None:
+        """Render the embedded release if it is the one in use, and bring the cache up to date.
+
+        A cache that is complete needs neither the archive nor the network.
+
+        Raises:
+            ReleaseError: If the release is not where `source` says, cannot be fetched, or is faulty.
+            AudioError: If more than `max_bad_performances` recordings are unusable.
+            CacheError: If the cache cannot be written.
+        """
+        if self._is_embedded:
+            self._render_embedded()
+        with translated_write_errors(self.cache_root):
+            archive, chosen, spec = self._open_release()
+            builder = self._builder(archive, spec)
+            if archive.is_remote and builder.outdated(chosen) and archive.refresh():
+                archive, chosen, spec = self._open_release()
+                builder = self._builder(archive, spec)
+            if builder.keep is not None:
+                self._keep_table(archive, builder.keep)
+        builder.build(chosen)
+
+    def open(self) -> tuple[PcmCache, tuple[Performance, ...]]:
+        """The prepared cache and its performances, in the same order.
+
+        Raises:
+            CacheError: If `prepare` has not run, or the cache is damaged.
+        """
+        _, chosen, spec = self._open_release()
+        cache = open_cache(spec.folder(self.cache_root), spec, chosen)
+        absent = len(chosen) - len(cache.audio)
+        if absent > self.max_bad_performances:
+            raise CacheError(
+                f"{absent} of {len(chosen)} performances are not in the cache {cache.folder}",
+                "call prepare_data() first; the Trainer does",
+            )
+        in_cache = set(cache.audio)
+        return cache, tuple(p for p in chosen if p.audio in in_cache)
+
+    def midi_files(self) -> MidiFiles:
+        """The MIDI files that belong to the cache's performances."""
+        archive, _, spec = self._open_release()
+        return MidiFiles(spec.folder(self.cache_root), archive)
+
+    def status(self) -> Status:
+        """How far the cache is; changes nothing.
+
+        Raises:
+            ReleaseError: If the release's table cannot be read.
+            CacheError: If the cache's manifest cannot.
+        """
+        archive, chosen, spec = self._open_release()
+        folder = spec.folder(self.cache_root)
+        entries = read_manifest(folder)
+        finished = [
+            p for p in chosen if p.audio in entries and is_intact(folder, spec, p.audio, entries[p.audio])
+        ]
+        left = [p for p in chosen if p not in set(finished)]
+        samples = sum(entries[p.audio].samples for p in finished)
+        return Status(
+            folder=folder,
+            wanted=len(chosen),
+            finished=len(finished),
+            seconds=samples / self.sample_rate,
+            num_bytes=spec.num_bytes(samples),
+            hours_left=sum(p.duration for p in left) / 3600,
+            fetch_bytes=sum(archive.packed_size(p.audio) for p in left) if archive.is_remote else 0,
+        )
+
+    def verify(self) -> list[str]:
+        """Read every byte of the cache and compare checksums.
+
+        Returns:
+            One line for each performance that is not as it was written; empty if all is well.
+
+        Raises:
+            CacheError: If the cache is absent or incomplete.
+        """
+        return verify_cache(self.open()[0])
+
+    @property
+    def _is_embedded(self) -> bool:
+        return self.release == "mini" and self.source is None
+
+    def _render_embedded(self) -> None:
+        from datamodules.mini import render_mini
+
+        folder = self.cache_root / "releases"
+        with translated_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with single_writer(folder / self.release, self.progress):
+                render_mini(folder, progress=self.progress)
+
+    def _open_release(self) -> tuple[Archive, tuple[Performance, ...], CacheSpec]:
+        """The release's files, the performances in use, and the cache they belong to."""
+        release = find_release(self.release)
+        source = self.cache_root / "releases" if self._is_embedded else self.source or release.url
+        if source is None:
+            raise ReleaseError(
+                f"release={self.release!r} has no official address, and source=None",
+                "set `source` to its folder, zip file or URL",
+            )
+        archive = open_archive(release, source, self.transfer, self.cache_root / "sources")
+        catalogue = read_catalogue(archive, release)
+        spec = CacheSpec(self.release, self.sample_rate, self.channels, hash_catalogue(catalogue))
+        return archive, self.selection.apply(catalogue), spec
+
+    def _builder(self, archive: Archive, spec: CacheSpec) -> CacheBuilder:
+        fastest = max(count_cores(), _REMOTE_THREADS) if archive.is_remote else count_cores()
+        threads = fastest if self.prepare_threads == "auto" else self.prepare_threads
+        keep = None
+        if self.keep_recordings and archive.is_packed:
+            keep = self.cache_root / "recordings" / find_release(self.release).root
+        return CacheBuilder(
+            archive,
+            spec,
+            spec.folder(self.cache_root),
+            threads,
+            self.max_bad_performances,
+            self.progress,
+            keep,
+        )
+
+    def _keep_table(self, archive: Archive, folder: Path) -> None:
+        """With the table the kept files are a release of their own, which `source` may name."""
+        table = archive.metadata(find_release(self.release).metadata_names)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / table.name.rpartition("/")[2], table.content)
+
+
+def _as_tuple(values: list[_T] | None) -> tuple[_T, ...] | None:
+    return None if values is None else tuple(values)

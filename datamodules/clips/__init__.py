@@ -1,0 +1,1 @@
+"""Clips of the cached recordings: which ones, in which order, as batches."""

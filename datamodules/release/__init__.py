@@ -1,0 +1,1 @@
+"""What a release says of its performances: catalogue, selection and notes."""

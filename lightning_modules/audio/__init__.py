@@ -1,0 +1,1 @@
+"""Audio outside the networks: sound files, spectrograms, cutting into clips."""

@@ -1,0 +1,276 @@
+"""Checkpoints that describe themselves: class, arguments, sample rate, clip length, data, versions.
+
+The convention is scikit-learn's: a module, and every role object injected into it, keeps each constructor
+argument as an attribute of the same name. From that, `describe` makes the nested `class_path`/`init_args`
+form of the experiment files, and `load_module` rebuilds the module from a checkpoint's path alone.
+Checkpoints hold tensors and plain values only and are opened with `weights_only=True`: opening one runs no
+code from it.
+"""
+
+import functools
+import inspect
+import os
+import pickle
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_modules.base import GenerativeModule
+from lightning_modules.checkpoints.file import check_is_whole
+from lightning_modules.errors import CheckpointError
+
+KEY = "generative_module"
+FORMAT = 1
+_PLAIN = (bool, int, float, str, type(None))
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def describe_module(module: GenerativeModule) -> dict[str, Any]:
+    """What a checkpoint holds under `KEY` beside the weights.
+
+    Raises:
+        CheckpointError: If the module could not be rebuilt from its description.
+    """
+    description = describe(module)
+    if description != module._checked_description:  # checking takes longer than writing a small checkpoint
+        _parser().parse_object({"module": description})  # a mistake now costs less than after a night of it
+        module._checked_description = description
+    datamodule = getattr(module._trainer, "datamodule", None)
+    return {
+        "format": FORMAT,
+        "module": description,
+        "sample_rate": module.sample_rate,
+        "clip_samples": module.clip_samples,
+        "channels": module.channels,
+        "data": describe(getattr(datamodule, "identity", None)),
+        "versions": {name: _version(name) for name in ("maestro-lightning", "torch", "lightning")},
+    }
+
+
+def check_fits(module: GenerativeModule, checkpoint: dict[str, Any]) -> None:
+    """Make sure that a checkpoint is one of this class, for audio of this kind.
+
+    Raises:
+        CheckpointError: If it is not, naming both sides.
+    """
+    content = checkpoint.get(KEY)
+    if content is None:
+        return  # of another program, whose loading says what does not fit
+    pairs = [("class", content["module"]["class_path"], _class_path(type(module), "module"))]
+    pairs += [(name, content[name], getattr(module, name)) for name in ("sample_rate", "channels")]
+    for name, theirs, own in pairs:
+        if theirs != own:
+            raise CheckpointError(
+                f"The checkpoint was written by a model whose {name} is {theirs}, but that of the model it "
+                f"is loaded into is {own}",
+                "leave out --config to use the options of the checkpoint's own run, or start a new run "
+                "without --ckpt_path",
+            )
+
+
+def describe(value: Any, where: str = "module") -> Any:  # noqa: ANN401 (any argument of any role)
+    """Describe an object by plain values alone.
+
+    Args:
+        value: A plain value, a list, tuple or dict of describable values, an object that keeps its
+            constructor arguments as attributes, a class, or a `functools.partial` of a class with keyword
+            arguments.
+        where: Name of `value` for errors.
+
+    Returns:
+        Plain values as they are, tuples as lists, objects as `{"class_path": …, "init_args": {…}}`.
+
+    Raises:
+        CheckpointError: If `value` is none of these, naming the class and the argument.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list | tuple):
+        return [describe(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {_plain_key(key, where): describe(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, functools.partial):
+        return _describe_partial(value, where)
+    if isinstance(value, type):
+        return {"class_path": _class_path(value, where)}
+    if inspect.isroutine(value) or isinstance(value, torch.Tensor):
+        raise CheckpointError(
+            f"{where} is {_shown(value)}, which a checkpoint cannot hold as an argument",
+            "pass plain values, an object that keeps its arguments as attributes, or functools.partial of a "
+            "class (a function or lambda becomes a small class)",
+        )
+    return _describe_object(value, where)
+
+
+def _describe_object(value: object, where: str) -> dict[str, Any]:
+    cls = type(value)
+    class_path = _class_path(cls, where)
+    arguments = {}
+    for name, parameter in _constructor_parameters(cls).items():
+        if parameter.kind in _VARIADIC:
+            raise CheckpointError(
+                f"{where} is a {cls.__qualname__}, whose constructor takes {parameter}: a checkpoint cannot "
+                "know what was passed",
+                "write a small class with named arguments around it",
+            )
+        if not hasattr(value, name):
+            raise CheckpointError(
+                f"{where} is a {cls.__qualname__}, which does not keep its constructor argument {name!r}",
+                f"set self.{name} = {name} in {cls.__qualname__}.__init__, for checkpoints to describe it",
+            )
+        arguments[name] = describe(getattr(value, name), f"{cls.__qualname__}.{name}")
+    return {"class_path": class_path, "init_args": arguments}
+
+
+def _constructor_parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    # a module without a constructor inherits torch's, which says (*args, **kwargs) and takes none
+    no_constructor = cls.__init__ in (torch.nn.Module.__init__, object.__init__)  # type: ignore[misc]
+    return {} if no_constructor else inspect.signature(cls).parameters
+
+
+def _describe_partial(value: functools.partial[Any], where: str) -> dict[str, Any]:
+    """A class with some of its arguments; from YAML it comes wrapped in jsonargparse's own functions."""
+    positional = [
+        item
+        for item in (value.func, *value.args)
+        if isinstance(item, type) or not getattr(item, "__module__", "").startswith("jsonargparse.")
+    ]
+    if len(positional) != 1 or not isinstance(positional[0], type):
+        raise CheckpointError(
+            f"{where} is {_shown(value)}, which a checkpoint cannot hold as an argument",
+            "use functools.partial of a class, with keyword arguments only",
+        )
+    arguments = {name: describe(item, f"{where}.{name}") for name, item in value.keywords.items()}
+    return {"class_path": _class_path(positional[0], where), "init_args": arguments}
+
+
+def _class_path(cls: type, where: str) -> str:
+    if "<locals>" in cls.__qualname__ or cls.__module__ == "__main__":
+        raise CheckpointError(
+            f"{where} is of the class {cls.__module__}.{cls.__qualname__}, which cannot be imported again",
+            "define the class at the top level of a module",
+        )
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _plain_key(key: object, where: str) -> str:
+    if not isinstance(key, str):
+        raise CheckpointError(f"{where} has the key {key!r}", "use text for the keys of dictionaries")
+    return key
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    return repr(value)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def instantiate(description: dict[str, Any]) -> GenerativeModule:
+    """Build the module that `describe` described; weights are at their initial values.
+
+    Raises:
+        CheckpointError: If a class no longer exists, is not of the type that its place asks for, or does not
+            take the arguments.
+    """
+    import jsonargparse
+
+    try:
+        parser = _parser()
+        return parser.instantiate(parser.parse_object({"module": description})).module
+    except jsonargparse.ArgumentError as error:
+        raise CheckpointError(
+            f"The module {description.get('class_path')} cannot be rebuilt from its description: {error}",
+            "install the version of this program that wrote the checkpoint",
+        ) from error
+
+
+def _parser() -> Any:  # noqa: ANN401 (jsonargparse is imported late)
+    """Builds a `GenerativeModule` from a description, and nothing that does not type-check."""
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(GenerativeModule, "module", required=True, fail_untyped=False)
+    return parser
+
+
+def load_module(path: str | Path, map_location: str | torch.device = "cpu") -> GenerativeModule:
+    """Open a checkpoint from its path alone.
+
+    Args:
+        path: A checkpoint that this program wrote.
+        map_location: Device of the weights.
+
+    Returns:
+        The module in evaluation mode.
+
+    Raises:
+        CheckpointError: If `path` is missing, truncated, no checkpoint, one of another program, one that
+            holds pickled objects, or does not fit the classes of this version.
+    """
+    checkpoint = read_checkpoint(path, map_location)
+    description = checkpoint[KEY]["module"]
+    _check_class_exists(description["class_path"], path)
+    module = instantiate(description)
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"The weights in {path} do not fit {description['class_path']} of this version: {error}",
+            f"install the version that wrote it: {checkpoint[KEY]['versions']}",
+        ) from error
+    return module.to(map_location).eval()
+
+
+def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint's content without running code from it.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, no checkpoint, one of another program, or refused.
+    """
+    path = Path(path)
+    check_is_whole(path)
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds pickled objects besides tensors and plain values; opening those could run code",
+            "save a checkpoint with this program, which writes none",
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
+    content = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(content, dict) or "state_dict" not in checkpoint:
+        raise CheckpointError(
+            f"{path} is a checkpoint, but not one of this program: it has no {KEY!r}",
+            "give one that `lightning fit` wrote",
+        )
+    if content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has the format {content.get('format')}; this version reads format {FORMAT}",
+            f"install the version that wrote it: {content.get('versions')}",
+        )
+    return checkpoint
+
+
+def _check_class_exists(class_path: str, path: str | Path) -> None:
+    module_name, _, class_name = class_path.rpartition(".")
+    try:
+        getattr(import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} was written by the class {class_path}, which does not exist here ({error})",
+            "install the package that has it, in the version that wrote the checkpoint",
+        ) from error

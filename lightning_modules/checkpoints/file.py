@@ -1,0 +1,105 @@
+"""Checkpoint files: written in whole or not at all, and compared with their checksums when read."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.fabric.utilities.rank_zero import rank_zero_warn
+
+from datamodules.files import whole_file
+from lightning_modules.errors import CheckpointError
+
+
+def check_is_whole(path: Path) -> None:
+    """Compare a checkpoint's content with its checksums, which torch.load does not do.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, changed, or no checkpoint.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} does not exist", "give the path of a checkpoint, e.g. runs/…/best.ckpt"
+        )
+    if zipfile.is_zipfile(path):
+        _check_sums(path)
+        return
+    with path.open("rb") as file:
+        begins_as_archive = file.read(4) == b"PK\x03\x04"
+    if begins_as_archive:
+        raise CheckpointError(
+            f"{path} is truncated ({path.stat().st_size} bytes)",
+            "copy it again, or use another checkpoint of the run",
+        )
+    raise CheckpointError(f"{path} is not a checkpoint", "give a file that `lightning fit` wrote")
+
+
+def _check_sums(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
+    if bad is not None:
+        raise CheckpointError(
+            f"{path} is damaged: {bad} does not match its checksum",
+            "copy it again, or use another checkpoint of the run (`fit --fall_back true` finds one)",
+        )
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the destination, then renames: a kill leaves the old checkpoint or the new one, whole.
+
+    Lightning's own way writes to the system's temporary folder and moves, which is a copy between file
+    systems, and holds a second copy of the checkpoint in memory.
+
+    Args:
+        patient: Whether a checkpoint that cannot be written, say because the disk is full, is a warning: the
+            run goes on, keeps the checkpoint it has, and the next writing may succeed.
+    """
+
+    def __init__(self, patient: bool = False) -> None:
+        super().__init__()
+        self.patient = patient
+        self.failure: CheckpointError | None = None
+        """What kept the latest checkpoint from being written; None if it was."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
+    ) -> None:
+        """Write `checkpoint` to `path`, in whole or not at all.
+
+        Raises:
+            CheckpointError: If the disk refuses it and this object is not patient.
+        """
+        try:
+            self._save(checkpoint, Path(path))
+            self.failure = None
+        except OSError as error:
+            self.failure = CheckpointError(
+                f"Cannot write the checkpoint {path} ({error.strerror or error})",
+                "free some space or make the folder writable; what was written before is whole",
+            )
+            if not self.patient:
+                raise self.failure from error
+            rank_zero_warn(f"{self.failure.problem}; training goes on and will try again", stacklevel=2)
+
+    def _save(self, checkpoint: dict[str, Any], path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
+            torch.save(checkpoint, part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # or after a power cut the new name may lead to an empty file
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any = None,  # noqa: ANN401 (torch.load's many forms)
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read a checkpoint after comparing it with its checksums; see `checkpoint.read_checkpoint`."""
+        from lightning_modules.checkpoints.description import read_checkpoint  # which needs this module
+
+        return read_checkpoint(path, map_location if map_location is not None else "cpu")

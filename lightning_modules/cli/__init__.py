@@ -1,0 +1,106 @@
+"""The `lightning` command: the Trainer's verbs, and one verb per file in `lightning_modules/cli/commands`."""
+
+import ast
+import importlib
+import os
+import pkgutil
+import sys
+from pathlib import Path
+
+from lightning_modules.cli import commands
+
+TRAINER_VERBS = {
+    "fit": "train a model",
+    "validate": "score a checkpoint on the validation split",
+    "test": "score a checkpoint on the test split",
+    "predict": "run a checkpoint over the test split; callbacks write what it makes",
+}
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run one verb.
+
+    Args:
+        args: Command line without the program's name; from `sys.argv` if None.
+
+    Raises:
+        SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback,
+            unless `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
+    """
+    arguments = sys.argv[1:] if args is None else args
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return
+    try:
+        run_verb(arguments)
+    except Exception as error:
+        text = user_error_text(error)
+        if text is None or os.environ.get("LIGHTNING_DEBUG"):
+            raise
+        print(f"error: {text}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def run_verb(arguments: list[str]) -> None:
+    """Hand over to the verb's module; imports happen here, so that help and mistakes are quick."""
+    verb = arguments[0]
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, "")  # a model in the working folder can be named, as with `python -m`
+    if verb in tool_verbs():
+        import jsonargparse
+
+        command = importlib.import_module(f"{commands.__name__}.{verb}")
+        parser = jsonargparse.ArgumentParser(prog=f"lightning {verb}", description=command.__doc__)
+        command.add_arguments(parser)
+        command.run(parser.parse_args(arguments[1:]))
+    elif verb in TRAINER_VERBS:
+        # imported so that class names can be given without their module: --model VAE
+        import datamodules  # noqa: F401
+        from lightning_modules.cli.trainer import TrainerCLI
+
+        TrainerCLI.start(arguments)
+    else:
+        print(f"error: {verb!r} is not a verb of this program.\n\n{overview()}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def tool_verbs() -> dict[str, str]:
+    """Names of the modules in `commands` and the first line of their docstrings; imports none of them."""
+    found = {}
+    for folder in commands.__path__:
+        for module in pkgutil.iter_modules([folder]):
+            tree = ast.parse((Path(folder) / f"{module.name}.py").read_text())
+            found[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return found
+
+
+def overview() -> str:
+    """What `lightning --help` prints."""
+    verbs = {**TRAINER_VERBS, **tool_verbs()}
+    lines = [f"  {name:<{max(map(len, verbs))}}  {text}" for name, text in verbs.items()]
+    return "\n".join(
+        [
+            "usage: lightning VERB [--config FILE.yaml …] [--KEY VALUE …]",
+            "",
+            "Train, compare and extend generative models of piano sound.",
+            "",
+            *lines,
+            "",
+            "First steps:",
+            "  lightning fit --config experiments/vae.yaml",
+            "  lightning fit --help                     every option of a verb",
+            "  lightning fit --model.help VAE           the options of one class",
+        ]
+    )
+
+
+def user_error_text(error: BaseException) -> str | None:
+    """The text of the first of our own errors that `error` was raised from, or None if there is none."""
+    from lightning_modules.errors import ExperimentError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ExperimentError):
+            return str(cause)
+        cause = cause.__cause__
+    return None

@@ -1,0 +1,159 @@
+"""What the tool verbs share: the model of a checkpoint, and a folder of WAV files with their manifest.
+
+Torch and Lightning are imported inside functions: help, and mistakes in the command line, are quick.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonargparse
+from numpy.typing import NDArray
+
+from datamodules.files import whole_file
+from lightning_modules.audio.files import AudioSink, WrittenAudio, shown
+from lightning_modules.errors import OptionError, RunError
+from lightning_modules.runs.folder import free_path, run_of_checkpoint
+
+if TYPE_CHECKING:
+    from lightning_modules.base import GenerativeModule
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_FORMAT = 1
+LONGEST_STEM = 200
+"""Bytes of a file's name without its ending: file systems allow 255, and endings are added."""
+
+
+def add_tool_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Where the model comes from, where it runs, where the results go."""
+    parser.add_argument("checkpoint", type=str, help="A checkpoint that `lightning fit` wrote.")
+    parser.add_argument(
+        "--output",
+        type=str,
+        help="Folder for the results; if it exists, the next free of FOLDER-2, FOLDER-3 … By default named "
+        "after the verb, in the run folder of the checkpoint, or in the working folder if it lies in none.",
+    )
+    parser.add_argument(
+        "--device", type=str, default="auto", help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
+    )
+
+
+def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
+    """The model of `options.checkpoint` on `options.device`, in evaluation mode, its weights frozen.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be opened or trusted.
+        OptionError: If there is no such device.
+    """
+    import torch
+
+    from lightning_modules.checkpoints.description import load_module
+
+    name = options.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OptionError(f"--device {name} cannot be used ({reason})", "use cpu, or leave it out") from error
+    return load_module(options.checkpoint, device).requires_grad_(False)
+
+
+def check_at_least(name: str, value: float, least: float, exclusive: bool = False) -> None:
+    """Raise an OptionError unless the option's value is a finite number, `least` or more (or just more)."""
+    if not math.isfinite(value) or value < least or (exclusive and value == least):
+        raise OptionError(f"--{name} is {value}", f"give {'more than' if exclusive else 'at least'} {least}")
+
+
+def num_samples_of(seconds: float | None, module: "GenerativeModule") -> int:
+    """Length in samples of `--seconds`; the training clip's if None.
+
+    Raises:
+        OptionError: If that is less than one sample.
+    """
+    if seconds is None:
+        return module.clip_samples
+    check_at_least("seconds", seconds, 1.0 / module.sample_rate)
+    return round(seconds * module.sample_rate)
+
+
+class OutputFolder:
+    """A new folder for what a verb writes; the manifest, written last, is the sign that it is complete.
+
+    Args:
+        verb: Its name.
+        options: All its options, for the manifest.
+
+    Attributes:
+        path: The folder.
+
+    Raises:
+        RunError: If it cannot be made.
+    """
+
+    def __init__(self, verb: str, options: jsonargparse.Namespace) -> None:
+        self.verb = verb
+        self.options = options.as_dict()
+        self.files: list[dict[str, Any]] = []
+        run = run_of_checkpoint(Path(options.checkpoint))
+        wanted = Path(options.output).expanduser() if options.output else (run or Path()) / verb
+        try:
+            self.path = free_path(wanted)
+            self.path.mkdir(parents=True)
+        except OSError as error:
+            raise RunError(
+                f"Cannot make the folder {shown(wanted)} ({error.strerror})",
+                "give a folder that you may write to with --output",
+            ) from error
+
+    def sink(self, name: str, sample_rate: int, channels: int) -> AudioSink:
+        """Start a WAV file under a name like `name` that is not taken yet; a long name is shortened."""
+        short = os.fsdecode(os.fsencode(Path(name).stem)[:LONGEST_STEM]) + Path(name).suffix
+        return AudioSink(free_path(self.path / short), sample_rate, channels)
+
+    def write_clip(
+        self, name: str, waveform: NDArray[Any], sample_rate: int, facts: Mapping[str, Any]
+    ) -> WrittenAudio:
+        """Write (C, T) as a WAV file and note it in the manifest, with further facts about it."""
+        with self.sink(name, sample_rate, len(waveform)) as sink:
+            sink.write(waveform)
+        return self.add(sink, facts)
+
+    def add(self, sink: AudioSink, facts: Mapping[str, Any]) -> WrittenAudio:
+        """Note a finished file in the manifest."""
+        written = sink.written()
+        self.files.append({**written._asdict(), **facts})
+        return written
+
+    def write_bytes(self, name: str, content: bytes, facts: Mapping[str, Any]) -> None:
+        """Write any file, whole or not at all, and note it in the manifest."""
+        with whole_file(self.path / name) as part:
+            part.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        self.files.append({"file": name, "num_bytes": len(content), "sha256": digest, **facts})
+
+    def write_manifest(self, module: "GenerativeModule", **facts: Any) -> None:  # noqa: ANN401 (JSON)
+        """Write what was made, from which model, with which options."""
+        from lightning_modules.checkpoints.description import KEY, read_checkpoint
+
+        checkpoint = read_checkpoint(self.options["checkpoint"])
+        content = {
+            "format": MANIFEST_FORMAT,
+            "verb": self.verb,
+            "checkpoint": str(self.options["checkpoint"]),
+            "model": checkpoint[KEY]["module"]["class_path"],
+            "step": checkpoint.get("global_step"),
+            "sample_rate": module.sample_rate,
+            "device": str(module.device),
+            "options": self.options,
+            **facts,
+            "files": self.files,
+        }
+        with whole_file(self.path / MANIFEST_NAME) as part:
+            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

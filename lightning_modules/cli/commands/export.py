@@ -1,0 +1,56 @@
+"""Turn the model of a checkpoint into files for other programs: torch.export and ONNX.
+
+  lightning export runs/vae/<id>/checkpoints/best.ckpt --format pt2 onnx
+
+Writes `reconstruct` (waveform to waveform), `encoder` (waveform to latents) and `decoder` (latents to
+waveform), as far as the model has them, for any number of clips and any length of whole latent frames (others
+are refused; the metadata in each file says how many samples that is). Each file is run and compared with the
+model; if one differs by more than 1e-4, nothing is written. A .pt2 opens with `torch.export.load` alone,
+without this package; ONNX needs `pip install -e ".[export]"`.
+"""
+
+import jsonargparse
+
+from lightning_modules.audio.files import shown
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, open_module
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Which formats."""
+    add_tool_arguments(parser)
+    parser.add_argument(
+        "--format",
+        type=str,
+        nargs="+",
+        choices=["pt2", "onnx"],
+        default=["pt2"],
+        help="One or both; graphs are made and checked on the CPU, whatever --device says.",
+    )
+
+
+def run(options: jsonargparse.Namespace) -> None:
+    """Export, check, write.
+
+    Raises:
+        ExperimentError: If the model cannot be exported, or what was exported is not the same.
+    """
+    from lightning_modules.inference.export import export_part  # which takes seconds to import
+    from lightning_modules.inference.export_graph import parts_of
+
+    options.device = "cpu"
+    module = open_module(options)
+    formats = list(dict.fromkeys(options.format))
+    files = [file for part in parts_of(module) for file in export_part(module, part, formats)]
+    folder = OutputFolder("export", options)
+    print(f"{'file':<18}{'difference':>12}{'x real time':>14}{'the model':>12}")
+    for file in files:
+        facts = {
+            "difference": file.difference,
+            "real_time_factor": file.real_time_factor,
+            "eager_real_time_factor": file.eager_real_time_factor,
+        }
+        folder.write_bytes(file.name, file.content, facts)
+        speeds = f"{file.real_time_factor:>14.0f}{file.eager_real_time_factor:>12.0f}"
+        print(f"{file.name:<18}{file.difference:>12.1e}{speeds}")
+    folder.write_manifest(module)
+    print(f"{len(files)} file(s) in {shown(folder.path)}")

@@ -1,0 +1,96 @@
+"""Fit a density to the latents of a checkpoint, to sample from instead of its prior.
+
+  lightning fit_density runs/vae/<id>/checkpoints/best.ckpt
+  lightning fit_density runs/vae/<id>/checkpoints/best.ckpt --estimator AutoregressiveFit
+
+Encoder and decoder stay as they are. The density is fitted to the training split of the run's own data,
+compared with the prior on its validation split, and written beside the checkpoint as `best.density.npz`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonargparse
+
+from lightning_modules.errors import OptionError
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+    from torch import Tensor
+
+    from lightning_modules.base import GenerativeModule
+    from lightning_modules.inference.density import DensityEstimator
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Which checkpoint, and how."""
+    from lightning_modules.inference.density import DensityEstimator
+
+    parser.add_argument("checkpoint", type=str, help="A checkpoint in the run folder that it was written to.")
+    parser.add_argument(
+        "--estimator",
+        type=DensityEstimator,
+        default={"class_path": "lightning_modules.inference.density.ExpectationMaximisation"},
+        help="ExpectationMaximisation (a Gaussian mixture, its size chosen by BIC) or AutoregressiveFit.",
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=4, help="Passes over the training split for its latents."
+    )
+    parser.add_argument("--output", type=str | None, help="File to write instead.")
+
+
+def run(options: jsonargparse.Namespace) -> None:
+    """Collect latents, fit, compare, write.
+
+    Raises:
+        ExperimentError: If the checkpoint has no latents, or its data is not known.
+    """
+    import torch
+
+    from lightning_modules.checkpoints.description import load_module
+    from lightning_modules.inference.density import density_path, nats_per_frame, save_density
+    from lightning_modules.runs.data import data_of_run
+
+    checkpoint = Path(options.checkpoint)
+    module = load_module(checkpoint)
+    if not module.has_posterior:
+        raise OptionError(
+            f"{checkpoint} holds a {type(module).__name__}, whose latents have no posterior",
+            "give a checkpoint of a VAE",
+        )
+    data = data_of_run(checkpoint)
+    data.prepare_data()
+    data.setup("fit")
+    torch.manual_seed(0)
+    training = torch.cat([latents(module, data, data.train_dataloader()) for _ in range(options.epochs)])
+    held_out = latents(module, data, data.val_dataloader())
+    density = make_estimator(options).fit(training)
+    path = Path(options.output) if options.output else density_path(checkpoint)
+    save_density(density, path, checkpoint.name)
+    frames = training.shape[0] * training.shape[2]
+    print(
+        f"{type(density).__name__} fitted to {frames:,} latent frames of the training split. On the "
+        f"validation split: {nats_per_frame(density, held_out):.1f} nats per frame; the prior: "
+        f"{nats_per_frame(module.latent_prior(), held_out):.1f}.\n{path}"
+    )
+
+
+def make_estimator(options: jsonargparse.Namespace) -> "DensityEstimator":
+    """The object that `--estimator` describes."""
+    parser = jsonargparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.instantiate(options).estimator
+
+
+def latents(module: "GenerativeModule", data: "pl.LightningDataModule", loader: object) -> "Tensor":
+    """Draws from the posteriors of one pass over a loader's clips, cut to the training length: (N, Z, L)."""
+    import torch
+
+    from lightning_modules.audio.framing import cut_into_clips
+
+    drawn = []
+    with torch.no_grad():
+        for number, batch in enumerate(loader):  # type: ignore[arg-type, var-annotated]
+            waveform = data.on_after_batch_transfer(batch, number).waveform
+            drawn.append(module.draw_posterior(cut_into_clips(waveform, module.clip_samples)))
+    return torch.cat(drawn)

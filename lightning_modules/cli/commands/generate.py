@@ -1,0 +1,80 @@
+"""Make audio from nothing with the model of a checkpoint.
+
+  lightning generate runs/vae/<id>/checkpoints/best.ckpt --num_clips 4 --seconds 10 --temperature 0.8
+
+Writes `clip_0000.wav` … and manifest.json. A clip depends on the seed and its number alone: the first four of
+a hundred are those that `--num_clips 4` gives (on the same kind of device).
+"""
+
+import itertools
+
+import jsonargparse
+
+from lightning_modules.audio.files import shown
+from lightning_modules.cli.arguments import (
+    OutputFolder,
+    add_tool_arguments,
+    check_at_least,
+    num_samples_of,
+    open_module,
+)
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """What to draw, and how much of it."""
+    add_tool_arguments(parser)
+    parser.add_argument("--num_clips", type=int, default=4, help="How many clips.")
+    parser.add_argument(
+        "--seconds", type=float, help="Length of each; the length that the model was trained on by default."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Another seed, other clips; 0 or more.")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="Scale of the latent noise: below 1 is more typical, above 1 more varied. For a model with "
+        "uniform noise, a temperature below 1 is a truncation.",
+    )
+    parser.add_argument(
+        "--density",
+        type=str | None,
+        help="Draw latents from the density in this file, made by `lightning fit_density`.",
+    )
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        help="Largest absolute value of normal latent noise, in standard deviations, before the temperature.",
+    )
+
+
+def run(options: jsonargparse.Namespace) -> None:
+    """Draw the clips and write them.
+
+    Raises:
+        ExperimentError: If the options make no sense, or the model cannot do what they ask for.
+    """
+    from lightning_modules.inference.sampling import drawn_clips  # which takes seconds to import
+
+    check_at_least("num_clips", options.num_clips, 1)
+    check_at_least("seed", options.seed, 0)
+    check_at_least("temperature", options.temperature, 0.0)
+    if options.truncation is not None:
+        check_at_least("truncation", options.truncation, 0.0, exclusive=True)
+    module = open_module(options)
+    if options.density is not None:
+        from lightning_modules.inference.density import use_density
+
+        use_density(module, options.density)
+    num_samples = num_samples_of(options.seconds, module)
+    clips = drawn_clips(
+        module, options.num_clips, num_samples, options.seed, options.temperature, options.truncation
+    )
+    first = next(clips)  # a model that cannot do it says so before there is a folder
+    folder = OutputFolder("generate", options)
+    for index, clip in enumerate(itertools.chain([first], clips)):
+        written = folder.write_clip(
+            f"clip_{index:04d}.wav", clip.numpy(), module.sample_rate, {"index": index}
+        )
+        print(f"{written.file}  {written.seconds:.2f} s  peak {written.peak:.3f}  rms {written.rms:.4f}")
+    folder.write_manifest(module, seed=options.seed)
+    print(f"{len(folder.files)} clip(s) in {shown(folder.path)}")

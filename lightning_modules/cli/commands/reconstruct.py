@@ -1,0 +1,88 @@
+"""Pass sound files through the model of a checkpoint.
+
+  lightning reconstruct runs/vae/<id>/checkpoints/best.ckpt piano.wav "take 2.flac" --original_rate
+
+Files of any format that libsndfile reads, of any length and rate. They are resampled to the model's rate and
+come out as WAV at that rate, or at their own with --original_rate. A mono model treats each channel by
+itself (--mono mixes them first); a mono file goes to both sides of a stereo model. Long files are cut into
+overlapping blocks; the result is that of the whole, since the overlap is all that the model looks at.
+Writes one WAV per file and manifest.json, and prints the log-mel distance and SI-SDR of each.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonargparse
+
+from lightning_modules.audio.files import AudioSource, shown
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
+from lightning_modules.errors import AudioFileError
+
+if TYPE_CHECKING:
+    from lightning_modules.inference.reconstruction import FileReconstructor
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Which files, and in what form they come out."""
+    add_tool_arguments(parser)
+    parser.add_argument("files", type=str, nargs="+", help="Sound files.")
+    parser.add_argument(
+        "--original_rate", action="store_true", help="Write at the file's sample rate, not the model's."
+    )
+    parser.add_argument("--mono", action="store_true", help="Mix the channels of each file first.")
+    parser.add_argument(
+        "--block_seconds", type=float, default=20.0, help="Length of a block: what memory has to hold."
+    )
+
+
+def run(options: jsonargparse.Namespace) -> None:
+    """Reconstruct every file that can be read.
+
+    Raises:
+        ExperimentError: If the model cannot reconstruct; or, after the others are written, if a file could
+            not be used.
+    """
+    from lightning_modules.inference.reconstruction import FileReconstructor  # which takes seconds to import
+
+    check_at_least("block_seconds", options.block_seconds, 0.0, exclusive=True)
+    module = open_module(options)
+    reconstructor = FileReconstructor(module, options.block_seconds)
+    if reconstructor.context_samples is None:
+        print("This model looks at the whole of a file: each is held in memory at once.")
+    folder = OutputFolder("reconstruct", options)
+    failures = {}
+    for name in options.files:
+        try:
+            print(reconstruct_one(reconstructor, folder, Path(name), options))
+        except AudioFileError as error:
+            failures[name] = error
+            print(f"{shown(name)}  FAILED")
+    folder.write_manifest(
+        module,
+        context_samples=reconstructor.context_samples,
+        failed=[{"source": name, "problem": error.problem} for name, error in failures.items()],
+    )
+    print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
+    if failures:
+        raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
+
+
+def reconstruct_one(
+    reconstructor: "FileReconstructor", folder: OutputFolder, path: Path, options: jsonargparse.Namespace
+) -> str:
+    """Write one file's reconstruction; returns a line about it."""
+    with AudioSource(path) as source:
+        rate = source.sample_rate if options.original_rate else reconstructor.module.sample_rate
+        channels = reconstructor.output_channels(source, options.mono)
+        with folder.sink(f"{path.stem}.wav", rate, channels) as sink:
+            scores = reconstructor.write(source, sink, options.mono)
+        facts = {"source_sample_rate": source.sample_rate, "source_channels": source.channels}
+    written = folder.add(sink, {"source": str(path), **facts, **scores})
+    distance, ratio = scores["log_mel_distance"], scores["si_sdr"]
+    figures = f"log-mel distance {distance:.2f} dB  SI-SDR {ratio:.2f} dB"
+    return f"{shown(written.file)}  {written.seconds:.2f} s  {figures}"
+
+
+def remedies(failures: dict[str, AudioFileError]) -> str:
+    """What to do about all of them, without repetition."""
+    return "; ".join(dict.fromkeys(error.remedy for error in failures.values()))

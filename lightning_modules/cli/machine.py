@@ -1,0 +1,232 @@
+"""What this machine has: software, devices, memory, disk, caches, runs. Looks only, and needs none of it."""
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = "maestro-lightning"
+GIB = 1 << 30
+LEAST_MEMORY, LEAST_DISK, FULL_CACHE = 2 * GIB, 1 * GIB, 25 * GIB
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(NamedTuple):
+    """One line of the examination.
+
+    Attributes:
+        name: What was looked at.
+        level: Whether it is a problem.
+        value: What was found.
+        remedy: What to do, or nothing.
+    """
+
+    name: str
+    level: Level
+    value: str
+    remedy: str = ""
+
+
+def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Finding]:
+    """Look at everything; what cannot be looked at is a warning.
+
+    Args:
+        cache_dir: Folder of the caches; by default as the data module chooses it.
+        runs_dir: Folder of all experiments.
+    """
+    root = Path(cache_dir or os.environ.get("MAESTRO_CACHE") or "~/.cache/maestro-lightning").expanduser()
+    checks: dict[str, Callable[[], list[Finding]]] = {
+        "python": python,
+        "packages": packages,
+        "devices": devices,
+        "precision": precision,
+        "memory": memory,
+        "disk, runs": lambda: disk("disk, runs", Path(runs_dir).expanduser(), LEAST_DISK),
+        "disk, cache": lambda: disk("disk, cache", root, LEAST_DISK),
+        "cache": lambda: caches(root),
+        "runs": lambda: runs(Path(runs_dir).expanduser()),
+        "W&B": wandb,
+    }
+    return [finding for name, check in checks.items() for finding in _safely(name, check)]
+
+
+def _safely(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return check()
+    except Exception as error:  # a doctor that falls ill helps nobody
+        return [Finding(name, Level.WARNING, f"cannot be examined ({type(error).__name__}: {error})")]
+
+
+def python() -> list[Finding]:
+    """The interpreter, and the system it runs on."""
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return [Finding("python", Level.OK, text)]
+
+
+def requirements() -> list[str]:
+    """What the project depends on, as its pyproject.toml says, or its installed metadata."""
+    import tomllib
+
+    source = Path(__file__).parents[2] / "pyproject.toml"
+    if source.is_file():
+        return list(tomllib.loads(source.read_text())["project"]["dependencies"])
+    return [text for text in metadata.requires(PACKAGE) or [] if "extra ==" not in text]
+
+
+def packages() -> list[Finding]:
+    """Installed versions against the pins."""
+    from packaging.requirements import Requirement
+
+    wrong, versions = [], {}
+    wanted = [Requirement(text) for text in requirements()]
+    for each in wanted:
+        try:
+            versions[each.name] = metadata.version(each.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{each.name} is missing")
+            continue
+        if not each.specifier.contains(versions[each.name], prereleases=True):
+            wrong.append(f"{each.name} is {versions[each.name]}, needed is {each.specifier}")
+    if wrong:
+        return [Finding("packages", Level.ERROR, "; ".join(wrong), "run `pip install -e .` again")]
+    main = ", ".join(f"{name} {versions[name]}" for name in ("torch", "lightning") if name in versions)
+    return [Finding("packages", Level.OK, f"all {len(wanted)} as pinned ({main})")]
+
+
+def devices() -> list[Finding]:
+    """What can train."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    text = f"{cores} CPU cores, {torch.get_num_threads()} threads in use"
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        gpus = ", ".join(f"{each.name} ({each.total_memory / GIB:.0f} GiB)" for each in names)
+        return [Finding("devices", Level.OK, f"{gpus}; {text}")]
+    if shutil.which("nvidia-smi"):
+        remedy = "update the NVIDIA driver, or install the torch build for the one you have"
+        value = f"an NVIDIA driver, but torch {torch.__version__} finds no GPU; {text}"
+        return [Finding("devices", Level.WARNING, value, remedy)]
+    if torch.backends.mps.is_available():
+        return [Finding("devices", Level.OK, f"Apple GPU; {text}")]
+    return [Finding("devices", Level.OK, f"no GPU; {text}")]
+
+
+def precision() -> list[Finding]:
+    """What `precision: ${auto_precision:}` will choose here."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return [Finding("precision", Level.OK, "32-true; bf16-mixed runs on a CPU too, mostly slower")]
+    major, minor = torch.cuda.get_device_capability()
+    bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    tf32 = ", TF32 units" if major >= 8 else ""
+    chosen = "bf16-mixed" if bfloat16 else "16-mixed"
+    return [Finding("precision", Level.OK, f"{chosen} (compute capability {major}.{minor}{tf32})")]
+
+
+def memory() -> list[Finding]:
+    """Main memory that is free to use, within the limit of a container."""
+    fields = dict(re.findall(r"^(\w+): +(\d+) kB", Path("/proc/meminfo").read_text(), flags=re.MULTILINE))
+    total, free = int(fields["MemTotal"]) << 10, int(fields["MemAvailable"]) << 10
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        used = int(limit.with_name("memory.current").read_text())
+        total, free = min(total, int(text)), min(free, int(text) - used)
+    value = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    if free < LEAST_MEMORY:
+        return [Finding("memory", Level.WARNING, value, "close other programs, or lower --data.batch_size")]
+    return [Finding("memory", Level.OK, value)]
+
+
+def disk(name: str, folder: Path, least: int) -> list[Finding]:
+    """Free space where `folder` is or will be, and whether it may be written."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    value = f"{free / GIB:.1f} GiB free in {folder}"
+    option = "--runs_dir" if name.endswith("runs") else "--data.cache_dir"
+    if not os.access(existing, os.W_OK):
+        return [Finding(name, Level.ERROR, f"{existing} may not be written", f"give another {option}")]
+    if free < least:
+        return [Finding(name, Level.ERROR, value, f"free some space, or give another {option}")]
+    return [Finding(name, Level.OK, value)]
+
+
+def caches(root: Path) -> list[Finding]:
+    """Which releases are decoded already."""
+    lines = []
+    for manifest in sorted(root.glob("pcm/*/manifest.json")):
+        found = re.fullmatch(r"(.+)-(\d+)hz-(\d)ch-\w+", manifest.parent.name)
+        entries = json.loads(manifest.read_text()).get("performances", {})
+        if found and entries:
+            rate = int(found[2])
+            hours = sum(entry["samples"] for entry in entries.values()) / rate / 3600
+            lines.append(
+                f"{found[1]} at {rate} Hz, {found[3]} channel(s): {len(entries)} recordings, {hours:.2f} h"
+            )
+    return [Finding("cache", Level.OK, line) for line in lines] or [
+        Finding(
+            "cache", Level.OK, "empty; the first `lightning fit` fills it (the embedded release: seconds)"
+        )
+    ]
+
+
+def checkpoints(runs_dir: Path) -> Iterator[Path]:
+    """All `last.ckpt` and `interrupted.ckpt`, the newest first."""
+    found = [
+        path for name in ("last", "interrupted") for path in runs_dir.glob(f"*/*/checkpoints/{name}.ckpt")
+    ]
+    yield from sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def runs(runs_dir: Path) -> list[Finding]:
+    """The newest run, and whether it was stopped before its end."""
+    newest = next(checkpoints(runs_dir), None)
+    if newest is None:
+        return [Finding("runs", Level.OK, f"none in {runs_dir} yet")]
+    count = len({path.parent for path in checkpoints(runs_dir)})
+    how = "was stopped" if newest.stem == "interrupted" else "has checkpoints"
+    return [Finding("runs", Level.OK, f"{count}; the newest, {newest.parents[1]}, {how}")]
+
+
+def wandb() -> list[Finding]:
+    """Where figures will go; a key is looked for, not tried."""
+    mode = os.environ.get("WANDB_MODE")
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    has_key = bool(os.environ.get("WANDB_API_KEY")) or (
+        netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="replace")
+    )
+    if mode:
+        return [Finding("W&B", Level.OK, f"{mode}, as WANDB_MODE says")]
+    if has_key:
+        return [Finding("W&B", Level.OK, "online: a key is configured")]
+    return [Finding("W&B", Level.OK, "offline: no key; `wandb login` changes that, `wandb sync` sends later")]
+
+
+def next_command(findings: list[Finding], runs_dir: str = "runs") -> str:
+    """What to run now."""
+    for each in findings:
+        if each.level is Level.ERROR:
+            return f"{each.remedy}, then `lightning doctor` again"
+    newest = next(checkpoints(Path(runs_dir).expanduser()), None)
+    if newest is not None and newest.stem == "interrupted":
+        return f"lightning fit --ckpt_path {newest}"
+    best = newest.with_name("best.ckpt") if newest is not None else None
+    if best is not None and best.is_file():
+        return f"lightning test --ckpt_path {best}"
+    gpus = next((each.value.count("GiB)") for each in findings if each.name == "devices"), 0)
+    overlay = " --config experiments/hardware/ddp.yaml" if gpus > 1 else ""
+    return f"lightning fit --config experiments/vae.yaml{overlay}"

@@ -1,0 +1,262 @@
+"""`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.rank_zero import _get_rank
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf import OmegaConf
+
+import lightning_modules
+from lightning_modules.base import GenerativeModule
+from lightning_modules.callbacks.evaluation import Evaluation
+from lightning_modules.checkpoints.file import AtomicCheckpointIO
+from lightning_modules.cli.known_warnings import silence_known_warnings
+from lightning_modules.errors import ExperimentError
+from lightning_modules.loggers.run_loggers import run_loggers
+from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
+from lightning_modules.runs.folder import latest_config, plan_run, run_of_checkpoint
+from lightning_modules.runs.resume import AUTO, find_checkpoint, readable_checkpoint
+from lightning_modules.training.compile import Compile
+from lightning_modules.training.exact_resume import ExactResume
+from lightning_modules.training.interruption import Interruption
+from lightning_modules.training.progress import progress_bar
+from lightning_modules.training.record_run import RecordRun
+from lightning_modules.training.run_checkpoint import RunCheckpoint
+from lightning_modules.training.summary import RunSummary
+
+SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
+"""Options that the data module decides and the model follows."""
+
+
+class TrainerCLI(LightningCLI):
+    """The Trainer's verbs, started from experiment files and command-line overrides."""
+
+    @classmethod
+    def start(cls, arguments: list[str]) -> "TrainerCLI":
+        """Parse `arguments`, which begin with the verb, and run it."""
+        silence_known_warnings()
+        for name in lightning_modules.__all__:
+            getattr(lightning_modules, name)  # imported so that class names can be given alone: --model VAE
+        # `${data.init_args.sample_rate}` in an experiment file means that file's own top level, also under
+        # `fit:`
+        jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+        OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
+        OmegaConf.register_resolver("product", lambda *factors: math.prod(factors), replace=True)
+        # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
+        usage = "lightning %s [--config FILE.yaml …] [--KEY VALUE …]"
+        return cls(
+            GenerativeModule,
+            pl.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=with_run_config(arguments),
+            # `omegaconf+` resolves ${…} after overlays and overrides; plain `omegaconf` resolves file by file
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                **{
+                    verb: {"parser_mode": "omegaconf+", "usage": usage % verb}
+                    for verb in LightningCLI.subcommands()
+                },
+            },
+            seed_everything_default=0,
+            save_config_callback=None,  # RecordRun does it, without overwriting
+            auto_configure_optimizers=False,
+            # base.GenerativeModule describes itself in the checkpoint; Lightning's own way pickles
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Options of the run, the `checkpoint:` section, and the links from data to model."""
+        parser.add_argument(
+            "--experiment",
+            type=str | None,
+            help="Name shared by the runs of one config (default: its file name).",
+        )
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all experiments.")
+        parser.add_argument(
+            "--run_id",
+            type=str | None,
+            help="Name of the run's folder (default: time stamp and a random suffix).",
+        )
+        parser.add_argument(
+            "--matmul_precision",
+            type=Literal["highest", "high", "medium"] | None,
+            help="Of 32-bit products on a GPU: high and medium use TF32 units, fast and good to 3 digits.",
+        )
+        parser.add_argument(
+            "--compile",
+            type=list[str],
+            default=[],
+            help="Parts of the model that `fit` compiles, e.g. [encoder, decoder].",
+        )
+        parser.add_argument(
+            "--fall_back",
+            type=bool,
+            default=False,
+            help="Pass over a damaged checkpoint and go on from the run's previous one.",
+        )
+        parser.add_class_arguments(WandbOptions, "wandb")
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        for option in SHARED_OPTIONS:
+            parser.link_arguments(f"data.init_args.{option}", f"model.init_args.{option}")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (Lightning's signature)
+        """Parse without Lightning's warning about `args` given beside `sys.argv`: `main` takes both."""
+        self.config = parser.parse_args(args)
+        self.config_files = [Path(file) for file in scan_arguments(args).config]
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not read hyper-parameters from the checkpoint: the run's config.yaml has them."""
+
+    def before_instantiate_classes(self) -> None:
+        """Turn the run's options into a `Run`; nothing is written yet."""
+        options = self.config[self.subcommand]
+        if options.matmul_precision is not None:
+            torch.set_float32_matmul_precision(options.matmul_precision)
+            torch.backends.cudnn.allow_tf32 = options.matmul_precision != "highest"
+        runs_dir = Path(options.runs_dir)
+        experiment = options.experiment or (self.config_files[0].stem if self.config_files else "unnamed")
+        self.checkpoint = None
+        if options.ckpt_path is not None:
+            self.checkpoint = find_checkpoint(options.ckpt_path, runs_dir, experiment, options.run_id)
+        if options.fall_back:
+            self.checkpoint = readable_checkpoint(self.checkpoint)
+        again = options.ckpt_path == AUTO  # even a run that was killed before its first checkpoint
+        self.run = plan_run(
+            str(self.subcommand), experiment, runs_dir, options.run_id, self.checkpoint, again=again
+        )
+        if options.trainer.default_root_dir is not None:
+            raise ExperimentError(
+                f"trainer.default_root_dir is {options.trainer.default_root_dir!r}, but a run owns its "
+                "folder",
+                "leave it out and say with runs_dir, experiment and run_id where the run goes",
+            )
+        # saved so that the same thing can be started again, as a new run
+        saved = self.config[self.subcommand].clone()
+        saved.experiment, saved.run_id, saved.ckpt_path = self.run.experiment, None, None
+        self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_unset=False)
+        saved.pop("config", None)
+        self.saved_options: dict[str, Any] = saved.as_dict()
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 (Lightning's signature)
+        """Make the run folder, now that model and data exist, and the Trainer that writes into it."""
+        check_shared_options(self.model, self.datamodule)
+        trainer_options = self.config_init[self.subcommand].trainer
+        if _get_rank() in (0, None):
+            self.run.create()
+        trainer_options.callbacks = self._with_own_callbacks(trainer_options)
+        trainer_options.logger = self._choose_loggers(trainer_options.logger)
+        plugins = trainer_options.plugins or []
+        trainer_options.plugins = [
+            *(plugins if isinstance(plugins, list) else [plugins]),
+            AtomicCheckpointIO(patient=True),
+        ]
+        if trainer_options.enable_checkpointing is False or trainer_options.fast_dev_run:
+            self._parser(self.subcommand).callback_keys.clear()
+        return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
+
+    def _with_own_callbacks(self, trainer_options: jsonargparse.Namespace) -> list[pl.Callback]:
+        """The run's own callbacks around those of the config; the first decides where all others write."""
+        given = trainer_options.callbacks or []
+        given = given if isinstance(given, list) else [given]
+        callbacks = [RecordRun(self.run.root, self.saved_config), *given]
+        has_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
+        if trainer_options.enable_progress_bar is not False and not has_progress:
+            callbacks.append(progress_bar())
+        if self.subcommand == "fit":
+            callbacks += [RunSummary(), Interruption(), ExactResume()]
+            compiled = self.config[self.subcommand].compile
+            callbacks += [Compile(compiled)] if compiled else []
+        return callbacks
+
+    def _choose_loggers(self, configured: Any) -> Any:  # noqa: ANN401 (a Trainer option of many types)
+        """W&B and CSV, unless `trainer.logger` says otherwise (False: none)."""
+        if configured is not None and configured is not True:
+            return configured
+        checkpoint = self.config[self.subcommand].checkpoint
+        loggers: list[Logger] = run_loggers(
+            self.run,
+            config=self.saved_options,
+            options=self.config_init[self.subcommand].wandb,
+            monitor=Monitor(checkpoint.monitor, checkpoint.mode),
+        )
+        return loggers
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb; a run that a signal stopped ends with the status that shells expect of it."""
+        try:
+            super()._run_subcommand(subcommand)
+        except SIGTERMException as stop:
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+            (interruption,) = [each for each in callbacks if isinstance(each, Interruption)]
+            raise SystemExit(interruption.exit_status(self.trainer)) from stop
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """What the Trainer's method gets; checkpoints are opened without unpickling objects."""
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs["ckpt_path"] = self.checkpoint and str(self.checkpoint)
+        if kwargs["weights_only"] is None:
+            kwargs["weights_only"] = True
+        if subcommand == "test" and any(
+            isinstance(each, Evaluation)
+            for each in self.trainer.callbacks  # type: ignore[attr-defined]
+        ):
+            kwargs["verbose"] = False  # it prints one table, with intervals
+        if "return_predictions" in kwargs:
+            kwargs["return_predictions"] = False  # nobody would take them, and a whole split fills the memory
+        return kwargs
+
+
+def with_run_config(arguments: list[str]) -> list[str]:
+    """Add the run's own config.yaml if a checkpoint is given and no config.
+
+    `lightning fit --ckpt_path runs/vae/…/last.ckpt` continues that run with its own options.
+    """
+    found = scan_arguments(arguments)
+    if found.config or found.ckpt_path is None:
+        return arguments
+    checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id)
+    folder = checkpoint and run_of_checkpoint(checkpoint)
+    return [arguments[0], "--config", str(latest_config(folder)), *arguments[1:]] if folder else arguments
+
+
+def scan_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The few options that are needed before, or lost by, the full parse."""
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scan.add_argument("-c", "--config", action="append", default=[])
+    scan.add_argument("--ckpt_path")
+    scan.add_argument("--runs_dir", default="runs")
+    scan.add_argument("--experiment")
+    scan.add_argument("--run_id")
+    return scan.parse_known_args(arguments[1:])[0]
+
+
+def check_shared_options(model: pl.LightningModule, data: pl.LightningDataModule) -> None:
+    """Make sure that model and data agree about the audio.
+
+    Raises:
+        ExperimentError: If both have a sample rate, clip length or channel count, and they differ.
+    """
+    for option in SHARED_OPTIONS:
+        model_value, data_value = getattr(model, option, None), getattr(data, option, None)
+        if None not in (model_value, data_value) and model_value != data_value:
+            raise ExperimentError(
+                f"{option} is {model_value} in the model {type(model).__name__} but {data_value} in the data "
+                f"module {type(data).__name__}",
+                f"set data.init_args.{option} alone: the model follows it if its class takes {option}",
+            )
+
+
+def auto_precision() -> str:
+    """`bf16-mixed` on a GPU with bfloat16 units, `16-mixed` on an older one, else `32-true`."""
+    if not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

@@ -1,0 +1,55 @@
+"""Where a run's figures go: Weights & Biases, and a CSV file that needs nobody."""
+
+import os
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.loggers.csv_logger import RunCSVLogger
+from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
+from lightning_modules.runs.folder import Run
+
+
+def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor: Monitor) -> list[Logger]:
+    """The default loggers of a run: W&B (unless `WANDB_MODE=disabled`) and CSV.
+
+    Args:
+        run: The run; its folder holds what both write.
+        config: Resolved options, kept with the W&B run.
+        options: How the run appears in W&B.
+        monitor: Figure that the best checkpoint is chosen by.
+    """
+    csv_logger = RunCSVLogger(run.root)
+    mode = wandb_mode()
+    if mode == "disabled":
+        return [csv_logger]
+    return [RunWandbLogger(run, mode, config, options, monitor), csv_logger]
+
+
+def wandb_mode() -> str:
+    """What `WANDB_MODE` says; else `online` if a key is configured and `offline` if not. Asks nobody."""
+    configured = os.environ.get("WANDB_MODE")
+    if configured == "":
+        del os.environ["WANDB_MODE"]  # means "not set", but W&B stops at it
+    if configured:
+        return {"dryrun": "offline", "run": "online"}.get(configured, configured)
+    return "online" if _has_wandb_key() else "offline"
+
+
+def _has_wandb_key() -> bool:
+    """Whether W&B finds an API key in the environment, its settings or the netrc file."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    import wandb
+    from wandb.sdk.lib import wbauth
+
+    try:
+        host = wandb.setup().settings.base_url
+        return wbauth.authenticate_session(
+            host=host, source="lightning", verify=False, prompt=False, update_session=False
+        ) is not None  # fmt: skip
+    except Exception as error:
+        # a malformed key or netrc file must not keep anybody from training
+        rank_zero_info(f"W&B: no usable key ({error})")
+        return False

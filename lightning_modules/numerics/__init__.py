@@ -1,0 +1,1 @@
+"""Arithmetic that networks and losses share: precision, processes, averages, operation counts."""

@@ -1,0 +1,1 @@
+"""How a run goes on: its record, checkpoints, resuming, interruption, progress."""

@@ -1,0 +1,86 @@
+"""What to know and to do when training has ended."""
+
+import math
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_modules.runs.folder import CHECKPOINT_FOLDER, LAST_NAME
+
+
+class RunSummary(pl.Callback):
+    """Prints the best figures, where the run is, and the commands that come next.
+
+    Args:
+        max_figures: Most validation figures to list.
+    """
+
+    def __init__(self, max_figures: int = 8) -> None:
+        self.max_figures = max_figures
+        self._start = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Print, in the first process only, and after the live progress bar has left the terminal."""
+        if stage == "fit" and trainer.is_global_zero:
+            minutes, seconds = divmod(round(time.monotonic() - self._start), 60)
+            took = f"{trainer.current_epoch} epochs, {trainer.global_step} steps, {minutes} min {seconds} s"
+            lines = summary_lines(trainer, took, self.max_figures)
+            print("\n" + "\n".join(f"{name + ':':<10} {text}" for name, text in lines), flush=True)
+
+
+def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tuple[str, str]]:
+    """Pairs of a heading and its text, for a Trainer that has just finished `fit`."""
+    root = _short(Path(trainer.default_root_dir))
+    lines = [("Run", f"{root}  ({took})"), *_figures(trainer, max_figures)]
+    samples = sorted((root / "samples").glob("step_*"))
+    if samples:
+        lines.append(("Listen", f"{samples[-1]}"))
+    checkpoint = _best_checkpoint(trainer)
+    if checkpoint:
+        lines.append(("Test", f"lightning test --ckpt_path {checkpoint}"))
+    last = root / CHECKPOINT_FOLDER / LAST_NAME
+    if last.is_file():
+        limit = "max_steps" if trainer.max_steps > 0 else "max_epochs"
+        lines.append(("Continue", f"lightning fit --ckpt_path {last} --trainer.{limit} N"))
+    for logger in trainer.loggers:
+        where = getattr(logger, "where", None)  # of RunWandbLogger
+        if where and getattr(logger, "is_offline", False):
+            lines += [("Curves", f"wandb leet {where}"), ("Upload", f"wandb sync {where}")]
+        elif where:
+            lines.append(("Curves", where))
+    return lines
+
+
+def _figures(trainer: pl.Trainer, max_figures: int) -> list[tuple[str, str]]:
+    lines = []
+    checkpoint = trainer.checkpoint_callback
+    if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_score is not None:
+        name = checkpoint.monitor or "score"
+        best = f"{name} {_number(checkpoint.best_model_score.item())}"
+        lines.append(("Best", f"{best}  ({_short(Path(checkpoint.best_model_path))})"))
+    last = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    if last:
+        shown = list(last.items())[:max_figures]
+        lines.append(("Last", "  ".join(f"{name} {_number(value)}" for name, value in shown)))
+    return lines
+
+
+def _best_checkpoint(trainer: pl.Trainer) -> Path | None:
+    checkpoint = trainer.checkpoint_callback
+    path = getattr(checkpoint, "best_model_path", "")
+    return _short(Path(path)) if path else None
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def _short(path: Path) -> Path:
+    """Relative to the working folder, if below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

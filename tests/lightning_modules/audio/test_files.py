@@ -1,0 +1,137 @@
+"""Streams of sound files: what is read, refused, resampled and written."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from lightning_modules.audio.files import AudioSink, AudioSource, resampled, shown, with_length
+from lightning_modules.errors import AudioFileError
+
+
+def sine(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype("float32")
+
+
+def read(path: Path, rate: int | None = None) -> np.ndarray:
+    with AudioSource(path) as source:
+        return np.concatenate(list(source.chunks(rate)), axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "tolerance"),
+    [
+        ("a.wav", "PCM_U8", 1e-2),
+        ("a.wav", "PCM_24", 1e-6),
+        ("a.wav", "DOUBLE", 1e-7),
+        ("a.wav", "ULAW", 0.03),
+        ("a.flac", "PCM_16", 1e-4),
+        ("a.aiff", "PCM_16", 1e-4),
+        ("a.ogg", "VORBIS", 0.05),
+    ],
+)
+def test_kinds_of_files(tmp_path, name, subtype, tolerance):
+    waveform = np.stack([sine(0.5, 22050), sine(0.5, 22050, 1000)])
+    soundfile.write(tmp_path / name, waveform.T, 22050, subtype=subtype)
+    np.testing.assert_allclose(read(tmp_path / name), waveform, atol=tolerance)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000, 22050])
+def test_resampling_a_stream_is_resampling_the_whole(tmp_path, rate):
+    waveform = sine(10.0, rate)  # several chunks
+    soundfile.write(tmp_path / "a.wav", waveform, rate, subtype="FLOAT")
+    whole = soxr.resample(waveform, rate, 16000, "HQ")
+    assert read(tmp_path / "a.wav", 16000).shape == (1, len(whole))
+    np.testing.assert_allclose(read(tmp_path / "a.wav", 16000)[0], whole, atol=1e-5)
+    middle = slice(1000, -1000)
+    np.testing.assert_allclose(whole[middle], sine(10.0, 16000)[middle], atol=1e-3)
+
+
+def broken_files(folder: Path) -> dict[Path, str]:
+    """Files that cannot be used, and what is said of each."""
+    texts = {
+        "empty.wav": (b"", "the file is empty"),
+        "text.wav": (b"this is no sound", "not readable as audio"),
+        "noise.mp3": (bytes(range(256)) * 8, "not readable as audio|holds no audio"),
+    }
+    found = {folder / "gone.wav": "no such file", folder: "no such file"}
+    for name, (content, text) in texts.items():
+        (folder / name).write_bytes(content)
+        found[folder / name] = text
+    for name, waveform, text in (
+        ("no_samples.wav", np.zeros(0), "holds no audio"),
+        ("one_at_44100.wav", np.zeros(1), "less than one sample at 16000 Hz"),
+        ("nan.wav", np.full(50_000, np.nan), "NaN or infinite samples after 0.0 s"),
+        ("late_inf.wav", np.append(np.zeros(70_000), np.inf), "NaN or infinite samples after 1.5 s"),
+    ):
+        soundfile.write(folder / name, waveform, 44100, subtype="FLOAT")
+        found[folder / name] = text
+    return found
+
+
+def test_files_that_cannot_be_used_say_why(tmp_path):
+    for path, text in broken_files(tmp_path).items():
+        with pytest.raises(AudioFileError, match=rf"{path}: .*({text})(.|\n)*What to do: ") as error:
+            read(path, 16000)
+        assert error.value.remedy
+
+
+def test_a_flac_file_cut_short_is_named(tmp_path):
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 200_000), 44100)
+    content = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(content[: len(content) // 2])
+    try:
+        assert read(tmp_path / "a.flac").shape[1] < 200_000
+    except AudioFileError as error:
+        assert "a.flac: decoding failed after" in str(error)
+
+
+def test_names_that_are_no_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"a \xff\n<b>'\"\x1b.wav")
+    with AudioSink(path, 8000, 1) as sink:
+        sink.write(sine(0.1, 8000)[None])
+    np.testing.assert_allclose(read(path)[0], sine(0.1, 8000), atol=1e-4)
+    assert shown(path.name) == "a \\udcff\\n<b>'\"\\x1b.wav"
+
+
+def test_what_is_written_is_described(tmp_path):
+    waveform = np.array([[0.5, -0.25], [0.0, 3.0]], dtype="float32")
+    with AudioSink(tmp_path / "a.wav", 100, 2) as sink:
+        sink.write(waveform)
+        sink.write(waveform)
+        assert not (tmp_path / "a.wav").exists()
+    written = sink.written()
+    assert written[:5] == ("a.wav", 100, 2, 4, 0.04)
+    assert (written.peak, written.rms) == (1.0, pytest.approx(((0.25 + 0.0625 + 0 + 1) / 4) ** 0.5))
+    assert written.sha256 == hashlib.sha256((tmp_path / "a.wav").read_bytes()).hexdigest()
+    back, rate = soundfile.read(tmp_path / "a.wav", always_2d=True)
+    assert rate == 100
+    np.testing.assert_allclose(back.T, np.clip(np.tile(waveform, 2), -1, 1), atol=2**-15)
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(AudioFileError, match=r"a.wav: the model's output is NaN or infinite after 0.5 s"),
+        AudioSink(tmp_path / "a.wav", 100, 1) as sink,
+    ):
+        sink.write(np.zeros((1, 50), "float32"))
+        sink.write(np.array([[0.0, np.nan]], "float32"))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AudioFileError, match=r"a.wav: cannot be written(.|\n)*another --output"):
+        AudioSink(tmp_path / "gone" / "a.wav", 100, 1)
+
+
+@pytest.mark.parametrize("length", [7, 10, 12])
+def test_a_stream_gets_the_length_that_is_known_at_its_end(length):
+    chunks = [np.ones((1, 6), "float32"), np.ones((1, 4), "float32")]
+    joined = np.concatenate(list(with_length(iter(chunks), lambda: length)), axis=1)
+    assert joined.tolist() == [[1.0] * min(length, 10) + [0.0] * (length - 10)]
+
+
+def test_the_same_rate_changes_nothing():
+    chunks = [np.ones((2, 3), "float32")]
+    assert next(resampled(iter(chunks), 8000, 8000)) is chunks[0]

@@ -1,0 +1,259 @@
+"""The command line: verbs, overlays, overrides, errors in one paragraph."""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_modules.cli import commands, main, user_error_text
+from lightning_modules.cli.trainer import TrainerCLI, auto_precision
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Starts the Trainer's command line up to, and without, its verb."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TrainerCLI, "_run_subcommand", lambda self, verb: None)
+    return lambda *arguments: TrainerCLI.start([str(argument) for argument in arguments])
+
+
+def overlay(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "overlay.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_no_arguments_names_the_verbs(capsys: pytest.CaptureFixture) -> None:
+    main([])
+    text = capsys.readouterr().out
+    for verb in ("fit", "validate", "test", "predict"):
+        assert f"\n  {verb} " in text
+    assert "lightning fit --config experiments/vae.yaml" in text
+
+
+def test_help_is_quick_because_torch_is_not_imported() -> None:
+    program = (
+        "import sys; from lightning_modules.cli import main; main(['--help']); print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fot"])
+    assert exit_.value.code == 2
+    assert "'fot' is not a verb of this program" in capsys.readouterr().err
+
+
+def test_a_file_in_commands_is_a_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "shout.py").write_text(
+        '"""Say a word loudly.\n\nMore."""\n'
+        "def add_arguments(parser):\n    parser.add_argument('--word', type=str, required=True)\n"
+        "def run(options):\n    print(options.word.upper())\n"
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    main([])
+    assert re.search(r"\n  shout +Say a word loudly.\n", capsys.readouterr().out)
+    main(["shout", "--word", "forte"])
+    assert capsys.readouterr().out == "FORTE\n"
+
+
+def test_overlays_compose_and_may_change_a_nested_class(start, toy_yaml: Path, tmp_path: Path) -> None:
+    change = overlay(
+        tmp_path,
+        "model: {init_args: {network: {class_path: toy_experiment.Shift, init_args: {powers: [1, 2]}}}}\n"
+        "data: {init_args: {batch_size: 8}}\n",
+    )
+    cli = start("fit", "--config", toy_yaml, "--config", change)
+    assert type(cli.model.network).__name__ == "Shift"
+    assert cli.model.network.powers == [1, 2]
+    assert (cli.datamodule.batch_size, cli.datamodule.num_clips) == (8, 16)
+
+
+@pytest.mark.parametrize("option", ["--data.release", "--data.init_args.release"])
+def test_long_and_short_forms_of_an_override(start, toy_yaml: Path, option: str) -> None:
+    short = [
+        "--data.source",
+        "some/folder",
+        "--model.network.initial=0.25",
+        "--model.init_args.fail_at_step=7",
+    ]
+    cli = start("fit", "--config", toy_yaml, option, "v3.0.0", *short)
+    assert (cli.datamodule.release, cli.datamodule.source) == ("v3.0.0", "some/folder")
+    assert (cli.model.network.initial, cli.model.fail_at_step) == (0.25, 7)
+
+
+def test_class_names_alone(start, toy_yaml: Path) -> None:
+    cli = start("fit", "--config", toy_yaml, "--model", "FixedRateModule", "--data.sample_rate", "44100")
+    assert type(cli.model).__name__ == "FixedRateModule"
+
+
+def test_interpolation_follows_an_override(start, toy_yaml: Path, tmp_path: Path) -> None:
+    change = overlay(tmp_path, "trainer: {max_epochs: '${data.init_args.batch_size}'}\n")
+    cli = start("fit", "--config", toy_yaml, "--config", change, "--data.batch_size", "3")
+    assert cli.trainer.max_epochs == 3
+
+
+def test_the_model_follows_the_data(start, toy_yaml: Path) -> None:
+    cli = start("fit", "--config", toy_yaml, "--data.sample_rate", "12345", "--data.channels", "2")
+    assert (cli.model.sample_rate, cli.model.clip_samples, cli.model.channels) == (12345, 1600, 2)
+
+
+def test_different_sample_rates(toy_yaml: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", str(toy_yaml), "--model", "toy_experiment.FixedRateModule"])
+    assert exit_.value.code == 1
+    error = capsys.readouterr().err
+    assert (
+        "sample_rate is 44100 in the model FixedRateModule but 8000 in the data module ToyDataModule" in error
+    )
+    assert "What to do: set data.init_args.sample_rate alone" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("model: {init_args: {betta: 1}}", "'betta'"),
+        ("data: {init_args: {sample_rte: 1}}", "'sample_rte'"),
+        ("trainer: {max_epoch: 1}", "'trainer.max_epoch'"),
+        ("trainr: {max_epochs: 1}", "'trainr.max_epochs'"),
+        ("checkpoint: {monitr: x}", "'checkpoint.monitr'"),
+    ],
+)
+def test_unknown_key_is_named(
+    toy_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture, text: str, key: str
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", str(toy_yaml), "--config", str(overlay(tmp_path, text))])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert key in error
+    assert len(error.splitlines()) < 15, "the mistake is buried under options"
+
+
+def test_missing_config(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "no_such_file.yaml"])
+    assert "no_such_file.yaml" in capsys.readouterr().err
+
+
+def test_data_error_is_a_paragraph_without_traceback(
+    toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = ["fit", "--config", str(toy_yaml), "--data.fail_with", "the folder x is missing"]
+    with pytest.raises(SystemExit) as exit_:
+        main(broken)
+    assert exit_.value.code == 1
+    error = capsys.readouterr().err
+    assert "error: the folder x is missing\n  What to do: mend it" in error
+    assert "Traceback" not in error
+    monkeypatch.setenv("LIGHTNING_DEBUG", "1")
+    with pytest.raises(Exception, match="the folder x is missing"):
+        main(broken)
+
+
+def test_error_in_a_constructor_is_a_paragraph_and_leaves_no_folder(
+    toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--config", str(toy_yaml), "--data.batch_size", "0"])
+    assert exit_.value.code == 1
+    assert "error: batch_size is 0\n  What to do: give at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_errors_keep_their_traceback(
+    toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match="the toy was told to fail"):
+        main(["fit", "--config", str(toy_yaml), "--model.fail_at_step", "0"])
+    assert user_error_text(RuntimeError("x")) is None
+
+
+@pytest.mark.parametrize(
+    ("cuda", "bf16", "expected"),
+    [(False, False, "32-true"), (True, True, "bf16-mixed"), (True, False, "16-mixed")],
+)
+def test_auto_precision(monkeypatch: pytest.MonkeyPatch, cuda: bool, bf16: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16)
+    assert auto_precision() == expected
+
+
+def test_auto_precision_reaches_the_trainer(start, toy_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_modules.cli.trainer.auto_precision", lambda: "bf16-true")
+    assert start("fit", "--config", toy_yaml).trainer.precision == "bf16-true"
+
+
+def test_trainer_default_root_dir_is_refused(toy_yaml: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", str(toy_yaml), "--trainer.default_root_dir", "elsewhere"])
+    error = capsys.readouterr().err
+    assert "trainer.default_root_dir is 'elsewhere'" in error
+    assert "runs_dir, experiment and run_id" in error
+
+
+def test_checkpoints_and_loggers_can_be_switched_off(start, toy_yaml: Path) -> None:
+    off = ["--trainer.enable_checkpointing", "false", "--trainer.logger", "false"]
+    trainer = start("fit", "--config", toy_yaml, *off).trainer
+    assert trainer.checkpoint_callbacks == []
+    assert trainer.loggers == []
+
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+COMPLETE = sorted(EXPERIMENTS.glob("*.yaml"))
+OVERLAYS = sorted([*EXPERIMENTS.glob("data/*.yaml"), *EXPERIMENTS.glob("hardware/*.yaml")])
+# what the overlays ask for beyond this machine
+LOCAL = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.strategy", "auto"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "change"),
+    # overlays of data and hardware know no model: one experiment does for them, and at times another
+    [
+        *((experiment, None) for experiment in COMPLETE),
+        *itertools.product(COMPLETE[:1], OVERLAYS),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product(COMPLETE[1:2], OVERLAYS)),
+    ],
+    ids=lambda path: path.stem if path else "alone",
+)
+def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path | None) -> None:
+    with_overlay = ["--config", change] if change else []
+    cli = start("fit", "--config", experiment, *with_overlay, *LOCAL)
+    assert cli.model.sample_rate == cli.datamodule.sample_rate
+    assert cli.run.experiment == experiment.stem
+    cli.model.on_save_checkpoint({})  # every role describes itself
+
+
+def test_the_default_vae_in_stereo_takes_one_option(start) -> None:
+    model = start("fit", "--config", EXPERIMENTS / "vae.yaml", "--data.channels", "2", *LOCAL).model
+    assert model.channels == 2
+    assert model.reconstruct(torch.zeros(1, 2, 1000)).shape == (1, 2, 1000)
+
+
+@pytest.mark.parametrize("change", sorted(EXPERIMENTS.glob("ablations/*.yaml")), ids=lambda path: path.stem)
+def test_shipped_ablations_start_with_the_command_in_their_header(start, change: Path) -> None:
+    purpose, command = change.read_text().splitlines()[:2]
+    assert purpose.startswith("# ")
+    _, _, arguments = command.partition("lightning ")
+    assert str(change.relative_to(EXPERIMENTS.parent)) in arguments
+    absolute = [word.replace("experiments/", f"{EXPERIMENTS}/", 1) for word in arguments.split()]
+    cli = start(*absolute, *LOCAL)
+    cli.model.on_save_checkpoint({})
+
+
+@pytest.mark.parametrize("change", OVERLAYS, ids=lambda path: path.stem)
+def test_overlays_say_what_they_are_for(change: Path) -> None:
+    header = list(itertools.takewhile(lambda line: line.startswith("#"), change.read_text().splitlines()))
+    assert len(header[0]) > 20
+    assert f"--config {change.relative_to(EXPERIMENTS.parent)}" in "\n".join(header[1:])

@@ -1,0 +1,50 @@
+"""The files and the table of scores."""
+
+import csv
+import io
+import json
+import math
+
+from rich.console import Console
+
+from lightning_modules.reports.scores import Score, scores_table, write_scores
+
+SCORES = [
+    Score("log_mel_distance", "reconstructions", 4.25, 4.0, 4.5, "dB", "lower"),
+    Score("frechet", "samples", 12345.6, unit="dB²", better="lower"),
+    Score("frechet", "floor", math.nan, 0.5, math.inf, "dB²", "lower"),
+]
+
+
+def test_json_and_csv_hold_the_same_rows(tmp_path):
+    write_scores(tmp_path, {"model": "a.B", "step": 3}, SCORES)
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert (content["format"], content["model"], content["step"]) == (1, "a.B", 3)
+    assert content["scores"][0] == {
+        "name": "log_mel_distance",
+        "of": "reconstructions",
+        "value": 4.25,
+        "low": 4.0,
+        "high": 4.5,
+        "unit": "dB",
+        "better": "lower",
+    }
+    assert content["scores"][1]["low"] is None
+    assert (content["scores"][2]["value"], content["scores"][2]["high"]) == (None, None)
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(content["scores"][0])
+    for row, expected in zip(rows, content["scores"], strict=True):
+        assert row == {key: "" if value is None else str(value) for key, value in expected.items()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv", "scores.json"]
+
+
+def test_the_table_has_a_row_for_each_name_and_a_column_for_each_subject():
+    console = Console(width=80, file=io.StringIO())
+    console.print(scores_table("VAE, step 3", SCORES, {"test/elbo": 43900.0}))
+    text = console.file.getvalue()
+    assert "VAE, step 3" in text.splitlines()[0]
+    row = next(line for line in text.splitlines() if "log_mel_distance" in line)
+    assert row.split() == ["log_mel_distance", "dB", "↓", "4.25", "±", "0.25"]
+    assert "12,346" in next(line for line in text.splitlines() if "frechet" in line)
+    assert "43,900" in next(line for line in text.splitlines() if "test/elbo" in line)
