@@ -89,7 +89,7 @@ class Studio:
             label=label,
             run=run,
             audio=data_uri("audio/flac", flac(waveform, self.sample_rate)),
-            picture=data_uri("image/png", picture(decibels - self.reference_db)),
+            picture=data_uri("image/png", picture((decibels - self.reference_db).astype(np.float32))),
             ticks=frequency_ticks(self.sample_rate),
             seconds=waveform.shape[1] / self.sample_rate,
             level_db=level_db(waveform),

@@ -210,7 +210,7 @@ def test_checkpoints_and_loggers_can_be_switched_off(start, toy_yaml: Path) -> N
     assert trainer.loggers == []
 
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 COMPLETE = sorted(EXPERIMENTS.glob("*.yaml"))
 OVERLAYS = sorted([*EXPERIMENTS.glob("data/*.yaml"), *EXPERIMENTS.glob("hardware/*.yaml")])
 # what the overlays ask for beyond this machine

@@ -59,7 +59,7 @@ def test_a_package_that_does_not_fit_its_pin_is_an_error(
 
 def test_the_pins_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert "torch>=2.11,<2.12" in machine.requirements()
+    assert "torch==2.14.1" in machine.requirements()
 
 
 def test_what_cannot_be_looked_at_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
