@@ -1,4 +1,4 @@
-"""Every command and the Python example of the README work as they stand (on a shorter run)."""
+"""Every command and the Python example of the README and of its two neighbours work (on a shorter run)."""
 
 import importlib
 import re
@@ -14,7 +14,16 @@ from lightning_modules.cli import main, tool_verbs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"(?:^ {4}|`|&& )(lightning [a-z_]+ [^`\n]+)", README, re.MULTILINE)))
+DOCUMENTS = [ROOT / name for name in ("README.md", "experiments/README.md", "tests/benchmarks/README.md")]
+COMMANDS = sorted(
+    {
+        " ".join(command.split())
+        for path in DOCUMENTS
+        for command in re.findall(
+            r"(?:^ {4}|`|&& )(lightning [a-z_]+ [^`\n]+)", path.read_text(), re.MULTILINE
+        )
+    }
+)
 RUN = "runs/vae/<id>"
 SHORT = ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--trainer.accelerator=cpu"]
 
@@ -80,6 +89,11 @@ def test_the_python_example_works(finished_run):
     assert names["audio"].shape == waveform.shape
 
 
-def test_the_pictures_are_there():
-    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
-        assert (ROOT / path).is_file(), path
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pictures_and_neighbours_are_there(document):
+    for path in re.findall(r"\]\(([^):]+)\)", document.read_text()):
+        assert (document.parent / path).exists(), path
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 140
