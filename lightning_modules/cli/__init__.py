@@ -47,10 +47,10 @@ def run_verb(arguments: list[str]) -> None:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, "")  # a model in the working folder can be named, as with `python -m`
     if verb in tool_verbs():
-        import jsonargparse
+        from lightning_modules.cli.help import tool_parser
 
         command = importlib.import_module(f"{commands.__name__}.{verb}")
-        parser = jsonargparse.ArgumentParser(prog=f"lightning {verb}", description=command.__doc__)
+        parser = tool_parser(verb, command.__doc__ or "")
         command.add_arguments(parser)
         command.run(parser.parse_args(arguments[1:]))
     elif verb in TRAINER_VERBS:

@@ -18,6 +18,7 @@ import lightning_modules
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.checkpoints.file import AtomicCheckpointIO
+from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.errors import ExperimentError
 from lightning_modules.loggers.run_loggers import run_loggers
@@ -34,6 +35,12 @@ from lightning_modules.training.summary import RunSummary
 
 SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
 """Options that the data module decides and the model follows."""
+
+OPTIONS_ELSEWHERE = """options of one class:
+  lightning {verb} --model.help VAE
+  lightning {verb} --data.help
+  lightning {verb} --config experiments/vae.yaml --print_config   all, with their values
+"""
 
 
 class TrainerCLI(LightningCLI):
@@ -57,12 +64,17 @@ class TrainerCLI(LightningCLI):
             pl.LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=with_run_config(arguments),
+            args=with_run_config(with_class_of_help(arguments, lightning_modules.__all__)),
             # `omegaconf+` resolves ${…} after overlays and overrides; plain `omegaconf` resolves file by file
             parser_kwargs={
                 "parser_mode": "omegaconf+",
                 **{
-                    verb: {"parser_mode": "omegaconf+", "usage": usage % verb}
+                    verb: {
+                        "parser_mode": "omegaconf+",
+                        "usage": usage % verb,
+                        "epilog": OPTIONS_ELSEWHERE.format(verb=verb),
+                        "formatter_class": HelpFormatter,
+                    }
                     for verb in LightningCLI.subcommands()
                 },
             },

@@ -1,5 +1,8 @@
 """Say what this machine has, what is missing, and what to run next.
 
+  lightning doctor
+  lightning doctor --json true
+
 Nothing is written, downloaded or trained. Exit status 0: everything that training needs is there; 1: a line
 is marked as an error and says what to do.
 """

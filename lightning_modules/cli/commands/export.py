@@ -9,6 +9,8 @@ model; if one differs by more than 1e-4, nothing is written. A .pt2 opens with `
 without this package; ONNX needs `pip install -e ".[export]"`.
 """
 
+from typing import Literal
+
 import jsonargparse
 
 from lightning_modules.audio.files import shown
@@ -20,9 +22,8 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     add_tool_arguments(parser)
     parser.add_argument(
         "--format",
-        type=str,
+        type=Literal["pt2", "onnx"],
         nargs="+",
-        choices=["pt2", "onnx"],
         default=["pt2"],
         help="One or both; graphs are made and checked on the CPU, whatever --device says.",
     )

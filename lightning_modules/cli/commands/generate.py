@@ -1,6 +1,6 @@
 """Make audio from nothing with the model of a checkpoint.
 
-  lightning generate runs/vae/<id>/checkpoints/best.ckpt --num_clips 4 --seconds 10 --temperature 0.8
+  lightning generate runs/vae/<id>/checkpoints/best.ckpt --num_clips 4 --seconds 10
 
 Writes `clip_0000.wav` … and manifest.json. A clip depends on the seed and its number alone: the first four of
 a hundred are those that `--num_clips 4` gives (on the same kind of device).
