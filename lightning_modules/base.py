@@ -2,15 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
 import lightning.pytorch as pl
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 
+from lightning_modules.checkpoints.description import check_fits, describe_module, instantiate
+from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.distributions.priors import Prior
+from lightning_modules.errors import CheckpointError
 
 
 class WaveformBatch(Protocol):
@@ -98,6 +103,9 @@ class GenerativeModule(pl.LightningModule, ABC):
 
     gradient_norm: Tensor | None = None
     """Norm of the gradients of the optimiser that is about to step, if a callback knows it: a scalar."""
+
+    trained_steps: int | None = None
+    """Optimiser steps that the weights had been trained for when they were opened from a checkpoint."""
 
     def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
         super().__init__()
@@ -195,6 +203,37 @@ class GenerativeModule(pl.LightningModule, ABC):
         weight = num_clips * (self._trainer.world_size if self._trainer is not None else 1)
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's opens those of one class alone
+        cls, path: str | Path, map_location: str | torch.device = "cpu"
+    ) -> Self:
+        """Open any checkpoint of any model from its path alone.
+
+        Args:
+            path: A checkpoint that this program wrote.
+            map_location: Device of the weights.
+
+        Returns:
+            The module, of the class that the checkpoint names, in evaluation mode.
+
+        Raises:
+            CheckpointError: If `path` is missing, truncated, no checkpoint, one of another program or of
+                another kind of model than this class, one that holds pickled objects, or does not fit the
+                classes of this version.
+        """
+        checkpoint = read_checkpoint(path, map_location)
+        content = checkpoint[KEY]
+        module = instantiate(content["module"], cls, f"model of {path}")
+        try:
+            module.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"The weights in {path} do not fit {type(module).__name__} of this version: {error}",
+                f"install the version that wrote it: {content['versions']}",
+            ) from error
+        module.trained_steps = checkpoint.get("global_step")
+        return module.to(map_location).eval()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.
 
@@ -202,9 +241,7 @@ class GenerativeModule(pl.LightningModule, ABC):
             CheckpointError: If this module, or a role object in it, does not keep its constructor arguments
                 as attributes of the same names.
         """
-        from lightning_modules.checkpoints.description import KEY, describe_module  # which needs this module
-
-        checkpoint[KEY] = describe_module(self)
+        checkpoint[KEY] = describe_module(self, GenerativeModule)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the weights of another class, or of audio of another kind.
@@ -212,8 +249,6 @@ class GenerativeModule(pl.LightningModule, ABC):
         Raises:
             CheckpointError: Naming what differs.
         """
-        from lightning_modules.checkpoints.description import check_fits
-
         check_fits(self, checkpoint)
 
 
@@ -235,3 +270,7 @@ class LatentModule(GenerativeModule):
         if not self.can_reconstruct:
             return super().reconstruct(waveform)
         return self.decode_latent(self.encode_latent(waveform), waveform.shape[-1])
+
+
+load_module = GenerativeModule.load_from_checkpoint
+"""Open any checkpoint of any model from its path alone."""

@@ -2,7 +2,7 @@
 
 The convention is scikit-learn's: a module, and every role object injected into it, keeps each constructor
 argument as an attribute of the same name. From that, `describe` makes the nested `class_path`/`init_args`
-form of the experiment files, and `load_module` rebuilds the module from a checkpoint's path alone.
+form of the experiment files, and `instantiate` builds the object again.
 Checkpoints hold tensors and plain values only and are opened with `weights_only=True`: opening one runs no
 code from it.
 """
@@ -10,34 +10,44 @@ code from it.
 import functools
 import inspect
 import os
-import pickle
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoints.file import check_is_whole
+from lightning_modules.checkpoints.file import FORMAT, KEY
 from lightning_modules.errors import CheckpointError
 
-KEY = "generative_module"
-FORMAT = 1
+Role = TypeVar("Role")
 _PLAIN = (bool, int, float, str, type(None))
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def describe_module(module: GenerativeModule) -> dict[str, Any]:
+class Describable(Protocol):
+    """What a module tells about the audio it was made for, and what trains it."""
+
+    sample_rate: int
+    clip_samples: int
+    channels: int
+    _checked_description: dict[str, Any] | None
+    _trainer: Any
+
+
+def describe_module(module: Describable, role: type) -> dict[str, Any]:
     """What a checkpoint holds under `KEY` beside the weights.
+
+    Args:
+        module: What is saved.
+        role: The base class that whoever opens the checkpoint will ask for.
 
     Raises:
         CheckpointError: If the module could not be rebuilt from its description.
     """
     description = describe(module)
     if description != module._checked_description:  # checking takes longer than writing a small checkpoint
-        _parser().parse_object({"module": description})  # a mistake now costs less than after a night of it
+        _parser(role).parse_object({"part": description})  # a mistake now costs less than after a night of it
         module._checked_description = description
     datamodule = getattr(module._trainer, "datamodule", None)
     return {
@@ -51,7 +61,7 @@ def describe_module(module: GenerativeModule) -> dict[str, Any]:
     }
 
 
-def check_fits(module: GenerativeModule, checkpoint: dict[str, Any]) -> None:
+def check_fits(module: Describable, checkpoint: dict[str, Any]) -> None:
     """Make sure that a checkpoint is one of this class, for audio of this kind.
 
     Raises:
@@ -178,8 +188,13 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def instantiate(description: dict[str, Any]) -> GenerativeModule:
-    """Build the module that `describe` described; weights are at their initial values.
+def instantiate(description: dict[str, Any], role: type[Role], where: str = "module") -> Role:
+    """Build the object that `describe` described; weights are at their initial values.
+
+    Args:
+        description: A `class_path` and its `init_args`.
+        role: Base class of the object that is asked for.
+        where: What the object is, for errors.
 
     Raises:
         CheckpointError: If a class no longer exists, is not of the type that its place asks for, or does not
@@ -187,90 +202,32 @@ def instantiate(description: dict[str, Any]) -> GenerativeModule:
     """
     import jsonargparse
 
+    _check_class_exists(description["class_path"], where)
     try:
-        parser = _parser()
-        return parser.instantiate(parser.parse_object({"module": description})).module
+        parser = _parser(role)
+        return parser.instantiate(parser.parse_object({"part": description})).part
     except jsonargparse.ArgumentError as error:
         raise CheckpointError(
-            f"The module {description.get('class_path')} cannot be rebuilt from its description: {error}",
-            "install the version of this program that wrote the checkpoint",
+            f"The {where} {description.get('class_path')} cannot be rebuilt from its description: {error}",
+            "install the version of this program that wrote it",
         ) from error
 
 
-def _parser() -> Any:  # noqa: ANN401 (jsonargparse is imported late)
-    """Builds a `GenerativeModule` from a description, and nothing that does not type-check."""
+def _parser(role: type) -> Any:  # noqa: ANN401 (jsonargparse is imported late)
+    """Builds a `role` from a description, and nothing that does not type-check."""
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(GenerativeModule, "module", required=True, fail_untyped=False)
+    parser.add_subclass_arguments(role, "part", required=True, fail_untyped=False)
     return parser
 
 
-def load_module(path: str | Path, map_location: str | torch.device = "cpu") -> GenerativeModule:
-    """Open a checkpoint from its path alone.
-
-    Args:
-        path: A checkpoint that this program wrote.
-        map_location: Device of the weights.
-
-    Returns:
-        The module in evaluation mode.
-
-    Raises:
-        CheckpointError: If `path` is missing, truncated, no checkpoint, one of another program, one that
-            holds pickled objects, or does not fit the classes of this version.
-    """
-    checkpoint = read_checkpoint(path, map_location)
-    description = checkpoint[KEY]["module"]
-    _check_class_exists(description["class_path"], path)
-    module = instantiate(description)
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"The weights in {path} do not fit {description['class_path']} of this version: {error}",
-            f"install the version that wrote it: {checkpoint[KEY]['versions']}",
-        ) from error
-    return module.to(map_location).eval()
-
-
-def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint's content without running code from it.
-
-    Raises:
-        CheckpointError: If the file is missing, truncated, no checkpoint, one of another program, or refused.
-    """
-    path = Path(path)
-    check_is_whole(path)
-    try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds pickled objects besides tensors and plain values; opening those could run code",
-            "save a checkpoint with this program, which writes none",
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
-    content = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(content, dict) or "state_dict" not in checkpoint:
-        raise CheckpointError(
-            f"{path} is a checkpoint, but not one of this program: it has no {KEY!r}",
-            "give one that `lightning fit` wrote",
-        )
-    if content.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {content.get('format')}; this version reads format {FORMAT}",
-            f"install the version that wrote it: {content.get('versions')}",
-        )
-    return checkpoint
-
-
-def _check_class_exists(class_path: str, path: str | Path) -> None:
+def _check_class_exists(class_path: str, where: str) -> None:
     module_name, _, class_name = class_path.rpartition(".")
     try:
         getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} was written by the class {class_path}, which does not exist here ({error})",
-            "install the package that has it, in the version that wrote the checkpoint",
+            f"The {where} is of the class {class_path}, which does not exist here ({error})",
+            "install the package that has it, in the version that wrote the file",
         ) from error

@@ -1,6 +1,7 @@
 """Checkpoint files: written in whole or not at all, and compared with their checksums when read."""
 
 import os
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from lightning.fabric.utilities.rank_zero import rank_zero_warn
 
 from datamodules.files import whole_file
 from lightning_modules.errors import CheckpointError
+
+KEY = "generative_module"
+"""Where a checkpoint describes itself."""
+FORMAT = 1
 
 
 def check_is_whole(path: Path) -> None:
@@ -47,6 +52,37 @@ def _check_sums(path: Path) -> None:
             f"{path} is damaged: {bad} does not match its checksum",
             "copy it again, or use another checkpoint of the run (`fit --fall_back true` finds one)",
         )
+
+
+def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint's content without running code from it.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, no checkpoint, one of another program, or refused.
+    """
+    path = Path(path)
+    check_is_whole(path)
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds pickled objects besides tensors and plain values; opening those could run code",
+            "save a checkpoint with this program, which writes none",
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
+    content = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(content, dict) or "state_dict" not in checkpoint:
+        raise CheckpointError(
+            f"{path} is a checkpoint, but not one of this program: it has no {KEY!r}",
+            "give one that `lightning fit` wrote",
+        )
+    if content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has the format {content.get('format')}; this version reads format {FORMAT}",
+            f"install the version that wrote it: {content.get('versions')}",
+        )
+    return checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -99,7 +135,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Any = None,  # noqa: ANN401 (torch.load's many forms)
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read a checkpoint after comparing it with its checksums; see `checkpoint.read_checkpoint`."""
-        from lightning_modules.checkpoints.description import read_checkpoint  # which needs this module
-
+        """Read a checkpoint after comparing it with its checksums; see `read_checkpoint`."""
         return read_checkpoint(path, map_location if map_location is not None else "cpu")

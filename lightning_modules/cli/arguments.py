@@ -51,7 +51,7 @@ def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
     """
     import torch
 
-    from lightning_modules.checkpoints.description import load_module
+    from lightning_modules import load_module
 
     name = options.device
     if name == "auto":
@@ -140,15 +140,12 @@ class OutputFolder:
 
     def write_manifest(self, module: "GenerativeModule", **facts: Any) -> None:  # noqa: ANN401 (JSON)
         """Write what was made, from which model, with which options."""
-        from lightning_modules.checkpoints.description import KEY, read_checkpoint
-
-        checkpoint = read_checkpoint(self.options["checkpoint"])
         content = {
             "format": MANIFEST_FORMAT,
             "verb": self.verb,
             "checkpoint": str(self.options["checkpoint"]),
-            "model": checkpoint[KEY]["module"]["class_path"],
-            "step": checkpoint.get("global_step"),
+            "model": f"{type(module).__module__}.{type(module).__qualname__}",
+            "step": module.trained_steps,
             "sample_rate": module.sample_rate,
             "device": str(module.device),
             "options": self.options,

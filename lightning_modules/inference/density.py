@@ -20,7 +20,7 @@ from torch import Tensor
 
 from datamodules.files import whole_file
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoints.description import describe
+from lightning_modules.checkpoints.description import describe, instantiate
 from lightning_modules.distributions.autoregressive_prior import AutoregressivePrior
 from lightning_modules.distributions.mixture_priors import GaussianMixture
 from lightning_modules.distributions.priors import Prior
@@ -229,7 +229,7 @@ def load_density(path: str | Path) -> SavedDensity:
             f"{path} has the format {header.get('format')}; this version reads format {FORMAT}",
             "make it anew with `lightning fit_density CHECKPOINT`",
         )
-    density = _instantiate(header["density"], path)
+    density = instantiate(header["density"], Prior, f"density in {path}")
     density.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
     return SavedDensity(density.eval().requires_grad_(False), header["checkpoint"])
 
@@ -254,17 +254,3 @@ def use_density(module: GenerativeModule, path: str | Path) -> None:
             "make one for this checkpoint with `lightning fit_density CHECKPOINT`",
         )
     module.replace_prior(density)
-
-
-def _instantiate(description: dict[str, object], path: str | Path) -> Prior:
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Prior, "density", required=True, fail_untyped=False)
-    try:
-        return parser.instantiate(parser.parse_object({"density": description})).density
-    except jsonargparse.ArgumentError as error:
-        raise CheckpointError(
-            f"The density in {path} cannot be rebuilt: {error}",
-            "make it anew with `lightning fit_density CHECKPOINT`",
-        ) from error

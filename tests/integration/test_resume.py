@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.checkpoints.description import load_module
+from lightning_modules import load_module
 from lightning_modules.cli import main
 from lightning_modules.loggers.csv_logger import read_rows
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from datamodules import MaestroDataModule
+from lightning_modules import load_module
 from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoints.description import load_module
 from lightning_modules.cli import main
 from lightning_modules.cli.commands.fit_density import latents
 from lightning_modules.distributions.priors import Prior

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from datamodules import MaestroDataModule
+from lightning_modules import load_module
 from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
-from lightning_modules.checkpoints.description import load_module
 from lightning_modules.cli import main
 from lightning_modules.metrics.onsets import detect_onsets
 from lightning_modules.metrics.reconstruction import (

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_modules.base import GenerativeModule
 from lightning_modules.checkpoints.description import describe, instantiate
 from lightning_modules.distributions.autoregressive_prior import AutoregressivePrior
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
@@ -76,7 +77,7 @@ def test_samples_take_any_length(model):
 
 
 def test_a_checkpoint_describes_the_prior(model):
-    twin = instantiate(describe(model))
+    twin = instantiate(describe(model), GenerativeModule)
     twin.load_state_dict(model.state_dict())
     latent = torch.randn(2, SIZE, 5)
     torch.testing.assert_close(twin.prior.log_prob(latent), model.prior.log_prob(latent))

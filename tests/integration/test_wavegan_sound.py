@@ -17,8 +17,11 @@ import torch
 from PIL import Image
 
 from datamodules import MaestroDataModule
+from lightning_modules import load_module
 from lightning_modules.audio.framing import cut_into_clips
-from lightning_modules.checkpoints.description import instantiate, load_module, read_checkpoint
+from lightning_modules.base import GenerativeModule
+from lightning_modules.checkpoints.description import instantiate
+from lightning_modules.checkpoints.file import read_checkpoint
 from lightning_modules.cli import main
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.reports.curves_figure import curves_figure
@@ -65,7 +68,9 @@ def scores(model: torch.nn.Module, real: torch.Tensor) -> dict[str, float]:
 
 def test_samples_are_past_noise_and_differ(checkpoint, real_clips, capsys):
     torch.manual_seed(1)
-    untrained = instantiate(read_checkpoint(checkpoint)["generative_module"]["module"]).eval()
+    untrained = instantiate(
+        read_checkpoint(checkpoint)["generative_module"]["module"], GenerativeModule
+    ).eval()
     table = {
         "untrained": scores(untrained, real_clips),
         "trained": scores(load_module(checkpoint), real_clips),

@@ -5,7 +5,8 @@ import torch
 from toy_experiment import ToyModule
 
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoints.description import KEY, describe_module
+from lightning_modules.checkpoints.description import describe_module
+from lightning_modules.checkpoints.file import KEY
 
 
 class Sampler(GenerativeModule):
@@ -34,4 +35,4 @@ def test_saving_adds_the_description_and_nothing_pickled() -> None:
     module = ToyModule(8000, 1600)
     checkpoint: dict[str, object] = {}
     module.on_save_checkpoint(checkpoint)
-    assert checkpoint == {KEY: describe_module(module)}
+    assert checkpoint == {KEY: describe_module(module, GenerativeModule)}

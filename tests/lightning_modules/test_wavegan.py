@@ -7,7 +7,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch
-from lightning_modules.checkpoints.description import load_module
+from lightning_modules import load_module
 from lightning_modules.losses.adversarial import (
     HingeLoss,
     LeastSquaresLoss,

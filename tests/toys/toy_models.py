@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from lightning_modules.base import GenerativeModule
-from lightning_modules.checkpoints.description import KEY, describe_module
+from lightning_modules.checkpoints.description import describe_module
+from lightning_modules.checkpoints.file import KEY
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
 from lightning_modules.losses.adversarial import LeastSquaresLoss
@@ -118,6 +119,10 @@ def make_hifigan() -> WaveGAN:
 
 def save(module: GenerativeModule, path: Path) -> Path:
     """Write the checkpoint that the Trainer would write, as far as tools read it."""
-    content = {KEY: describe_module(module), "state_dict": module.state_dict(), "global_step": 7}
+    content = {
+        KEY: describe_module(module, GenerativeModule),
+        "state_dict": module.state_dict(),
+        "global_step": 7,
+    }
     torch.save(content, path)
     return path

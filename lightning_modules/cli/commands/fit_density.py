@@ -47,7 +47,7 @@ def run(options: jsonargparse.Namespace) -> None:
     """
     import torch
 
-    from lightning_modules.checkpoints.description import load_module
+    from lightning_modules import load_module
     from lightning_modules.inference.density import density_path, nats_per_frame, save_density
     from lightning_modules.runs.data import data_of_run
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny_training import make_data, make_wavegan, train
 
+from lightning_modules import load_module
 from lightning_modules.callbacks.ema import EMA
-from lightning_modules.checkpoints.description import load_module
 from lightning_modules.errors import OptionError
 
 DECAY = 0.9

@@ -5,7 +5,10 @@ import soundfile
 import torch
 from omegaconf import OmegaConf
 
-from lightning_modules.checkpoints.description import KEY, describe_module, load_module
+from lightning_modules import load_module
+from lightning_modules.base import GenerativeModule
+from lightning_modules.checkpoints.description import describe_module
+from lightning_modules.checkpoints.file import KEY
 from lightning_modules.cli import main
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.mixture_priors import GaussianMixture
@@ -40,7 +43,7 @@ def checkpoint(tmp_path, tiny_run_data):
     data = {"class_path": "datamodules.MaestroDataModule", "init_args": options}
     (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create({"data": data})))
     path = run / "checkpoints/best.ckpt"
-    torch.save({KEY: describe_module(model), "state_dict": model.state_dict()}, path)
+    torch.save({KEY: describe_module(model, GenerativeModule), "state_dict": model.state_dict()}, path)
     return path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.checkpoints.description import KEY
+from lightning_modules.checkpoints.file import KEY
 from lightning_modules.cli import main
 
 
