@@ -8,6 +8,62 @@ from torch import Tensor
 INT16_SCALE = 1.0 / 32768.0
 
 
+PEDAL_FRAMES_PER_SECOND = 100
+"""Rate of `NoteBatch.pedals`."""
+
+
+class NoteBatch(NamedTuple):
+    """The notes of B clips, at most M in one; those struck before the clip and still sounding included.
+
+    Times count from the clip's first sample. An onset is a whole number of samples and a fraction, so that it
+    is exact however long before the clip it lies.
+
+    Attributes:
+        pitch: (B, M) int64 MIDI note numbers; 60 where there is no note.
+        onset_sample: (B, M) int64, negative for notes struck before.
+        onset_fraction: (B, M) float32, samples by which the onset is later still, 0 to 1.
+        offset: (B, M) float32 seconds, where the key is released.
+        sounding_offset: (B, M) float32 seconds, where the damper falls; see `release.notes.Notes`.
+        velocity: (B, M) float32, 1 to 127.
+        pedals_at_onset: (B, M, 3) float32, 0 to 1: sustain, sostenuto and soft pedal.
+        mask: (B, M) bool, where there is a note.
+        pedals: (B, 3, N) float32, 0 to 1, the same pedals at `PEDAL_FRAMES_PER_SECOND`.
+        mean_velocity: (B,) float32, of all notes of the clip's performance.
+        start_sample: (B,) int64, first sample of the clip within its performance.
+        gain: (B,) float32, factor applied to the clip's waveform (augmentation).
+    """
+
+    pitch: Tensor
+    onset_sample: Tensor
+    onset_fraction: Tensor
+    offset: Tensor
+    sounding_offset: Tensor
+    velocity: Tensor
+    pedals_at_onset: Tensor
+    mask: Tensor
+    pedals: Tensor
+    mean_velocity: Tensor
+    start_sample: Tensor
+    gain: Tensor
+
+    def onset_seconds(self, sample_rate: int) -> Tensor:
+        """Onsets in seconds, (B, M) float32."""
+        return (self.onset_sample.float() + self.onset_fraction) / sample_rate
+
+    def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> "NoteBatch":
+        """The notes of some of the clips, counted from a later sample; `stop` limits the pedals."""
+        own = NoteBatch(*(each[clips] for each in self))
+        seconds = start / sample_rate
+        frames = [round(sample / sample_rate * PEDAL_FRAMES_PER_SECOND) for sample in (start, stop)]
+        return own._replace(
+            onset_sample=own.onset_sample - start,
+            offset=own.offset - seconds,
+            sounding_offset=own.sounding_offset - seconds,
+            start_sample=own.start_sample + start,
+            pedals=own.pedals[..., frames[0] : max(frames[1], frames[0] + 1)],
+        )
+
+
 class Batch(NamedTuple):
     """Clips on the device, ready for a model.
 
@@ -15,11 +71,13 @@ class Batch(NamedTuple):
         waveform: (B, C, T) float32 in [-1, 1].
         performance: (B,) int64, row of the clip's performance in `MaestroDataModule.performances`.
         start_sample: (B,) int64, first sample of the clip within its performance, at the cache's rate.
+        notes: The notes of the clips, for models that read them; else None.
     """
 
     waveform: Tensor
     performance: Tensor
     start_sample: Tensor
+    notes: NoteBatch | None = None
 
 
 class PcmBatch(NamedTuple):
@@ -30,15 +88,17 @@ class PcmBatch(NamedTuple):
         gain: (B,) float32, factor applied on conversion (augmentation; 1 for evaluation clips).
         performance: (B,) int64, as in `Batch`.
         start_sample: (B,) int64, as in `Batch`.
+        notes: As in `Batch`.
     """
 
     pcm: Tensor
     gain: Tensor
     performance: Tensor
     start_sample: Tensor
+    notes: NoteBatch | None = None
 
     def to_batch(self) -> Batch:
         """Convert to float32 on the device that holds `pcm`, clamped to [-1, 1] after the gain."""
         scale = (self.gain * INT16_SCALE).view(-1, 1, 1)
         waveform = torch.mul(self.pcm, scale).clamp_(-1.0, 1.0)
-        return Batch(waveform, self.performance, self.start_sample)
+        return Batch(waveform, self.performance, self.start_sample, self.notes)

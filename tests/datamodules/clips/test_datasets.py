@@ -100,10 +100,12 @@ def test_clips_depend_on_seed_epoch_and_number_only(make_cache: Callable) -> Non
     clips = training(cache, [0, 1], augmentation=Augmentation((-6, 6), flip_polarity=True))
     batch = clips[ClipSelection(3, np.arange(16))]
     shuffled = clips[ClipSelection(3, numbers(9, 2, 11))]
-    for whole, part in zip(batch, shuffled, strict=True):
+    for whole, part in zip(batch[:4], shuffled[:4], strict=True):
         assert torch.equal(whole[[9, 2, 11]], part)
     copy = pickle.loads(pickle.dumps(clips))
-    assert all(torch.equal(a, b) for a, b in zip(batch, copy[ClipSelection(3, np.arange(16))], strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(batch[:4], copy[ClipSelection(3, np.arange(16))][:4], strict=True)
+    )
     other_epoch = clips[ClipSelection(4, np.arange(16))]
     other_seed = training(cache, [0, 1], seed=1)[ClipSelection(3, np.arange(16))]
     assert not torch.equal(batch.start_sample, other_epoch.start_sample)

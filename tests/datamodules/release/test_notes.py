@@ -14,7 +14,10 @@ from range_server import RangeServer, status
 from datamodules import MaestroDataModule
 from datamodules.cache.preparation import Preparation
 from datamodules.errors import ReleaseError
-from datamodules.release.notes import Notes, read_notes
+from datamodules.mini.midi import write_midi
+from datamodules.mini.performance import perform, sounding
+from datamodules.mini.release import SCORES
+from datamodules.release.notes import Notes, read_notes, read_played
 
 
 def midi_bytes(*tracks: list[mido.Message | mido.MetaMessage], ticks_per_beat: int = 480) -> bytes:
@@ -50,7 +53,7 @@ def test_by_hand_over_tempo_changes():
 def test_a_key_struck_again_and_a_key_never_released():
     played = [key(C, 50, 0), key(C, 60, 240), key(C, 0, 240), key(C + 7, 70, 0), key(C + 9, 75, 480)]
     notes = read_notes(midi_bytes([tempo(120, 0)], played))
-    rows = [tuple(row) for row in zip(*(column.tolist() for column in notes), strict=True)]
+    rows = [tuple(row) for row in zip(*(column.tolist() for column in notes[:4]), strict=True)]
     assert rows == [(60, 0.0, 0.5, 50), (60, 0.25, 0.5, 60), (67, 0.5, 1.0, 70), (69, 1.0, 1.0, 75)]
 
 
@@ -58,6 +61,88 @@ def test_the_pedal_does_not_lengthen_notes():
     pedal = mido.Message("control_change", control=64, value=127, time=0)
     notes = read_notes(midi_bytes([tempo(120, 0)], [pedal, key(C, 50, 0), key(C, 0, 480)]))
     assert notes.offset.tolist() == [0.5]
+
+
+def pedal(value: int, time: int, control: int = 64, channel: int = 0) -> mido.Message:
+    return mido.Message("control_change", control=control, value=value, time=time, channel=channel)
+
+
+@pytest.mark.parametrize(
+    ("track", "sounding"),
+    [
+        # ticks of 1/960 s: released at 0.5 s; the pedal comes up at 1 s
+        ([pedal(127, 0), key(C, 50, 0), key(C, 0, 480), pedal(0, 480)], [1.0]),
+        # half a pedal, 63, is up
+        ([pedal(63, 0), key(C, 50, 0), key(C, 0, 480), pedal(0, 480)], [0.5]),
+        # pressed after the key was released: too late
+        ([key(C, 50, 0), key(C, 0, 480), pedal(127, 48), pedal(0, 480)], [0.5]),
+        # pedal changed while the key is held, and down again when it is released
+        ([pedal(127, 0), key(C, 50, 0), pedal(0, 96), pedal(90, 96), key(C, 0, 288), pedal(10, 480)], [1.0]),
+        # struck again under the pedal: the earlier sound ends there
+        (
+            [pedal(127, 0), key(C, 50, 0), key(C, 0, 240), key(C, 60, 240), key(C, 0, 240), pedal(0, 240)],
+            [0.5, 1.0],
+        ),
+        # never released, pedal never up: until the end
+        ([pedal(127, 0), key(C, 50, 0), key(C + 1, 5, 960), key(C + 1, 0, 960)], [2.0, 2.0]),
+        # the sostenuto pedal holds what is held when it goes down, not what comes later
+        (
+            [
+                key(C, 50, 0),
+                pedal(127, 96, 66),
+                key(C + 1, 60, 96),
+                key(C, 0, 288),
+                key(C + 1, 0, 0),
+                pedal(0, 480, 66),
+            ],
+            [1.0, 0.5],
+        ),
+        # a note without length sounds while the pedal is down
+        ([pedal(127, 0), key(C, 50, 0), key(C, 0, 0), pedal(0, 960)], [1.0]),
+    ],
+)
+def test_sounding_offsets(track: list[mido.Message], sounding: list[float]):
+    notes = read_notes(midi_bytes([tempo(120, 0)], track))
+    np.testing.assert_allclose(notes.sounding_offset, sounding, atol=1e-9)
+
+
+def test_a_pedal_of_one_channel_holds_no_other_and_channels_can_be_chosen():
+    other = [key(C + 7, 50, 0).copy(channel=1), key(C + 7, 0, 480).copy(channel=1), pedal(0, 480)]
+    content = midi_bytes([tempo(120, 0)], [pedal(127, 0), key(C, 50, 0), key(C, 0, 480)], other)
+    played = read_played(content)
+    assert played.channels == (0, 1)
+    np.testing.assert_allclose(played.notes.sounding_offset, [1.0, 0.5])
+    assert played.pedals_at_onset.tolist() == [[127, 0, 0], [0, 0, 0]]
+    assert read_played(content, channels=[1]).notes.pitch.tolist() == [C + 7]
+    sustain, sostenuto, soft = played.pedals
+    assert sustain.at(np.array([-1.0, 0.0, 0.9, 1.0, 5.0])).tolist() == [0, 127, 127, 0, 0]
+    assert len(sostenuto.time) == len(soft.time) == 0
+
+
+def test_smpte_time_has_no_tempo():
+    # 25 frames of 40 ticks: milliseconds
+    content = bytearray(midi_bytes([tempo(30, 0)], [key(C, 50, 250), key(C, 0, 500)]))
+    content[12:14] = bytes([256 - 25, 40])
+    notes = read_notes(bytes(content))
+    np.testing.assert_allclose(np.stack([notes.onset, notes.offset]), [[0.25], [0.75]])
+
+
+def test_a_file_of_independent_sequences_is_refused():
+    content = bytearray(midi_bytes([tempo(120, 0)], [key(C, 50, 0)]))
+    content[9] = 2
+    with pytest.raises(ReleaseError, match=r"type 2, of independent sequences.*\n.*type 0 or 1"):
+        read_notes(bytes(content))
+
+
+def test_sounding_offsets_of_the_embedded_release_are_those_that_were_rendered(tmp_path: Path):
+    score = next(score for score in SCORES if score.split == "test")
+    performance = perform(score, 7)
+    write_midi(performance, tmp_path / "piece.midi")
+    notes = read_notes((tmp_path / "piece.midi").read_bytes())
+    rendered = sorted(sounding(performance), key=lambda note: (note.onset_seconds, note.pitch))
+    assert len(rendered) == len(notes.pitch) > 100
+    ends = np.array([note.onset_seconds + note.held_seconds for note in rendered])
+    np.testing.assert_allclose(notes.sounding_offset, ends, atol=1e-9)
 
 
 def test_equal_to_pretty_midi_on_a_thousand_notes_and_fifty_tempi():
@@ -83,17 +168,24 @@ def test_equal_to_pretty_midi_on_a_thousand_notes_and_fifty_tempi():
 
 
 def test_no_notes_are_empty_arrays_and_no_midi_is_an_error():
-    assert [len(column) for column in read_notes(midi_bytes([tempo(120, 0)]))] == [0, 0, 0, 0]
-    with pytest.raises(ReleaseError, match=r"9 bytes are no MIDI file that can be read.*\n.*restore"):
+    assert [len(column) for column in read_notes(midi_bytes([tempo(120, 0)]))] == [0, 0, 0, 0, 0]
+    with pytest.raises(ReleaseError, match=r"9 bytes are no MIDI file that can be read.*\n.*type 0 or 1"):
         read_notes(b"no music!")
 
 
 def test_notes_of_a_part():
-    notes = Notes(np.arange(5), np.array([0.0, 1, 2, 3, 4]), np.array([1.0, 2.5, 2.2, 9, 5]), np.arange(5))
+    notes = Notes(
+        np.arange(5),
+        np.array([0.0, 1, 2, 3, 4]),
+        np.array([1.0, 2.5, 2.2, 9, 5]),
+        np.arange(5),
+        np.arange(5) + 9.0,
+    )
     part = notes.between(2.0, 4.0)
     assert part.pitch.tolist() == part.velocity.tolist() == [1, 2, 3]
     assert part.onset.tolist() == [-1.0, 0.0, 1.0]
     np.testing.assert_allclose(part.offset, [0.5, 0.2, 7.0])
+    np.testing.assert_allclose(part.sounding_offset, [8.0, 9.0, 10.0])
 
 
 # --- from a release ---

@@ -56,7 +56,7 @@ class Archive(ToyDataModule):
         assert (start_sample, num_samples) == (0, 1600)
         if performance:
             return None
-        return Notes(*map(np.array, ([60, 64], [-0.1, 0.12345], [0.1, 0.2], [100, 64])))
+        return Notes(*map(np.array, ([60, 64], [-0.1, 0.12345], [0.1, 0.2], [100, 64], [0.1, 0.2])))
 
 
 def test(root: Path, module: ToyModule, data: pl.LightningDataModule | None = None, **options) -> Path:

@@ -32,7 +32,7 @@ class NotedData(ToyDataModule):
     def notes(self, performance: int, start_sample: int, num_samples: int) -> Notes | None:
         if performance == 0:
             return None
-        return Notes(np.array([69]), np.array([0.5]), np.array([0.9]), np.array([80]))
+        return Notes(*map(np.array, ([69], [0.5], [0.9], [80], [0.9])))
 
     def _loader(self, seed: int):
         loader = super()._loader(seed)
