@@ -52,7 +52,7 @@ def run_verb(arguments: list[str]) -> None:
         command = importlib.import_module(f"{commands.__name__}.{verb}")
         parser = tool_parser(verb, command.__doc__ or "")
         command.add_arguments(parser)
-        command.run(parser.parse_args(arguments[1:]))
+        command.run(parser.parse_args(attached(arguments[1:])))
     elif verb in TRAINER_VERBS:
         # imported so that class names can be given without their module: --model VAE
         import datamodules  # noqa: F401
@@ -62,6 +62,17 @@ def run_verb(arguments: list[str]) -> None:
     else:
         print(f"error: {verb!r} is not a verb of this program.\n\n{overview()}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def attached(arguments: list[str]) -> list[str]:
+    """`--options --a=1` as `--options=--a=1`: argparse would take the value for an option of its own."""
+    words: list[str] = []
+    for word in arguments:
+        if words and words[-1] == "--options":
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def tool_verbs() -> dict[str, str]:

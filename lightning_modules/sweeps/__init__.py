@@ -1,1 +1,1 @@
-"""W&B sweep files run on this machine, without an account: W&B's own search engine, our processes."""
+"""W&B sweep files run on this machine, without an account: Optuna searches, our processes train."""

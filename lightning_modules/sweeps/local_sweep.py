@@ -1,16 +1,19 @@
 """A sweep run on this machine, one trial after another, that goes on after a kill."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import optuna
 from filelock import FileLock, Timeout
+from optuna.trial import FrozenTrial, Trial
 
 from lightning_modules.errors import SweepError
 from lightning_modules.runs.folder import free_path
-from lightning_modules.sweeps.journal import FAILED, FINISHED, FORMAT, STOPPED, Journal, Trial
-from lightning_modules.sweeps.search import SweepPlan, should_stop, suggest
+from lightning_modules.sweeps import search
+from lightning_modules.sweeps.sweep_file import SweepPlan
 from lightning_modules.sweeps.trial_process import (
     Exit,
     last_words,
@@ -21,13 +24,12 @@ from lightning_modules.sweeps.trial_process import (
     trial_command,
 )
 
-DEFAULT = 0
-"""Number of the trial that leaves all options as they are."""
+STATES = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
 
 
 @dataclass
 class LocalSweep:
-    """A sweep in a folder of its own: `journal.jsonl`, `logs/` and a run folder for each trial.
+    """A sweep in a folder of its own: `journal.log`, `logs/` and a run folder for each trial.
 
     The commands of the trials must take `--runs_dir`, `--experiment` and `--run_id` as `lightning fit` does,
     and write `metrics/version_*/metrics.csv` into the run folder.
@@ -48,136 +50,135 @@ class LocalSweep:
     max_failures: int = 3
     say: Callable[[str], None] = print
 
-    def run(self, count: int) -> list[Trial]:
+    def run(self, count: int) -> optuna.Study:
         """Run the default and up to `count` trials that the search suggests, those done before included.
 
         Returns:
-            All trials, by number.
+            All trials; those that `search.ended_trials` gives have run to an end.
 
         Raises:
-            SweepError: If the folder holds another sweep or is in use, the default fails, or too many trials
-                fail one after another.
+            SweepError: If the folder holds another sweep, a damaged one, or is in use, the default fails, or
+                too many trials fail one after another.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / ".lock", timeout=0):
-                return self._run(count)
+                study = search.open_study(self.plan, self.folder / "journal.log")
+                self._begin(study)
+                self._run(study, count)
+                return study
         except Timeout as error:
             raise SweepError(
                 f"Another process is running the sweep in {self.folder}",
                 "wait for it, or start a sweep of another --name",
             ) from error
 
-    def _run(self, count: int) -> list[Trial]:
-        journal = Journal(self.folder / "journal.jsonl")
-        self._begin(journal)
-        failures = 0
-        for number in range(count + 1):
-            trials = journal.trials()
-            trial = trials.get(number)
-            if trial is not None and trial.has_ended and not (number == DEFAULT and trial.state == FAILED):
-                continue
-            ended = [trials[known] for known in sorted(trials) if trials[known].has_ended]
-            trial = self._next(number, trial, ended)
-            if trial is None:
-                self.say("The grid has been searched through.")
-                break
-            journal.started(trial)
-            self._perform(trial, ended, count)
-            journal.ended(trial)
-            self.say(self._result(trial, count))
-            failures = failures + 1 if trial.state == FAILED else 0
-            self._check(trial, failures)
-        return [trial for _, trial in sorted(journal.trials().items())]
-
-    def _begin(self, journal: Journal) -> None:
-        """Make sure that what is in the folder is this very sweep."""
-        header = {"event": "sweep", "format": FORMAT, "config": self.plan.config, "options": [*self.options]}
-        events = journal.events()
-        if not events:
-            journal.append(header)
-        elif events[0] != header:
-            differing = [name for name, value in header.items() if events[0].get(name) != value]
+    def _begin(self, study: optuna.Study) -> None:
+        """Make sure that what is in the folder is this very sweep, and has its default trial."""
+        identity = {"config": self.plan.config, "options": [*self.options]}
+        known = study.user_attrs
+        if differing := [name for name, value in identity.items() if known.get(name, value) != value]:
             raise SweepError(
-                f"{journal.path} was begun with other content ({', '.join(differing)} of the sweep differ)",
+                f"{self.folder} was begun with other content ({', '.join(differing)} of the sweep differ)",
                 "give the new sweep another --name, or the options that this one was begun with",
             )
+        for name in identity.keys() - known.keys():
+            study.set_user_attr(name, identity[name])
+        search.repeat_cut_off(study)
+        if not study.trials:
+            self._run_default(study)
 
-    def _next(self, number: int, cut_off: Trial | None, ended: Sequence[Trial]) -> Trial | None:
-        """The trial to run: one that a kill cut off, again, or what the search suggests."""
-        parameters = cut_off.parameters if cut_off else {}
-        if cut_off is None and number != DEFAULT:
-            suggestion = suggest(self.plan, ended, self.seed)
-            if suggestion is None:
-                return None
-            parameters = suggestion
-        name = "default" if number == DEFAULT else f"trial_{number:03d}"
-        return Trial(number, parameters, free_path(self.folder / name).name)
+    def _run_default(self, study: optuna.Study) -> None:
+        """Train with the default options, and make them the first trial, from which the search learns."""
+        run_id = free_path(self.folder / "default").name
+        end, seconds = self._perform("default", run_id, {}, lambda: False)
+        values = metric_history(self.folder / run_id, self.plan.metric)
+        outcome = self._outcome(run_id, values, end, seconds)
+        self.say(f"default: {self._shown(outcome)}")
+        if outcome["state"] == "FAIL":
+            self._give_up("The default config", outcome)
+        options = options_of_run(self.folder / run_id, [*self.plan.space])
+        study.add_trial(search.finished_default(self.plan, options, values, outcome))
 
-    def _perform(self, trial: Trial, ended: Sequence[Trial], count: int) -> None:
-        """Run the trial's process to its end, and note in `trial` how it went."""
-        start = time.monotonic()
-        folder = self.folder / trial.run_id
-        log = self.folder / "logs" / f"{trial.run_id}.log"
-        self.say(f"{self._title(trial, count)} … (output in {log})")
+    def _run(self, study: optuna.Study, count: int) -> None:
+        pruner = search.make_pruner(self.plan)
+        failures = 0
+        while (done := len(search.ended_trials(study)) - 1) < count:
+            trial = search.ask(self.plan, study, self.seed)
+            if trial is None:
+                self.say("The grid has been searched through.")
+                return
+            title = f"trial {trial.number} ({done + 1} of {count})"
+            outcome = self._run_trial(study, trial, title, pruner)
+            search.finish(study, trial, outcome)
+            self.say(f"{title}: {self._shown(outcome)}")
+            failures = failures + 1 if outcome["state"] == "FAIL" else 0
+            if failures >= self.max_failures:
+                self._give_up(f"{failures} trials in a row", outcome)
+
+    def _run_trial(
+        self, study: optuna.Study, trial: Trial, title: str, pruner: optuna.pruners.BasePruner
+    ) -> dict[str, Any]:
+        run_id = free_path(self.folder / f"trial_{trial.number:03d}").name
 
         def has_lost() -> bool:
-            seen = metric_history(folder, self.plan.metric)
-            if trial.number == DEFAULT or len(seen) == len(trial.history):
-                return False
-            trial.history = seen
-            return should_stop(self.plan, ended, trial)
+            values = metric_history(self.folder / run_id, self.plan.metric)
+            return search.report(study, trial, values, pruner)
 
-        end = run_to_end(self._command(trial), log, has_lost)
-        trial.seconds = round(time.monotonic() - start, 1)
-        trial.history = metric_history(folder, self.plan.metric)
-        self._judge(trial, end, log)
-        if trial.number == DEFAULT:
-            trial.parameters = options_of_run(folder, self.plan.parameters)
+        options = "  ".join(f"{short_name(name)}={_shown(v)}" for name, v in trial.params.items())
+        end, seconds = self._perform(f"{title}: {options}", run_id, trial.params, has_lost)
+        has_lost()  # what came after the last look
+        values = metric_history(self.folder / run_id, self.plan.metric)
+        return self._outcome(run_id, values, end, seconds)
 
-    def _command(self, trial: Trial) -> list[str]:
-        own_folder = [f"--runs_dir={self.folder.parent}", f"--experiment={self.folder.name}"]
-        parameters = {} if trial.number == DEFAULT else trial.parameters
-        own_folder.append(f"--run_id={trial.run_id}")
-        return trial_command(self.plan.config["command"], parameters, [*self.options, *own_folder])
+    def _perform(
+        self, title: str, run_id: str, parameters: Mapping[str, Any], has_lost: Callable[[], bool]
+    ) -> tuple[Exit, float]:
+        """Run a trial's process to its end: how it ended, and how many seconds it took."""
+        log = self._log(run_id)
+        self.say(f"{title} … (output in {log})")
+        place = [f"--runs_dir={self.folder.parent}", f"--experiment={self.folder.name}", f"--run_id={run_id}"]
+        given = {**self.plan.constants, **parameters}
+        command = trial_command(self.plan.config["command"], given, [*self.options, *place])
+        start = time.monotonic()
+        end = run_to_end(command, log, has_lost)
+        return end, round(time.monotonic() - start, 1)
 
-    def _judge(self, trial: Trial, end: Exit, log: Path) -> None:
-        trial.value = self.plan.best(trial.history)
+    def _outcome(self, run_id: str, values: Sequence[float], end: Exit, seconds: float) -> dict[str, Any]:
+        """What a trial came to, as `search.finish` takes it."""
+        value, reason = search.best(self.plan, values), None
         if end.was_stopped:
-            trial.state, trial.reason = STOPPED, f"Hyperband, after {len(trial.history)} validations"
+            state, reason = "PRUNED", f"Hyperband, after {len(values)} validations"
         elif end.code != 0:
-            trial.state, trial.reason = FAILED, f"exit status {end.code}: {last_words(log)}"
-        elif trial.value is None:
-            logged = ", ".join(logged_names(self.folder / trial.run_id)) or "nothing"
-            seen = f"is {trial.history[-1]}" if trial.history else f"was never logged (logged: {logged})"
-            trial.state, trial.reason = FAILED, f"{self.plan.metric} {seen}"
+            state, reason = "FAIL", f"exit status {end.code}: {last_words(self._log(run_id))}"
+        elif value is None:
+            logged = ", ".join(logged_names(self.folder / run_id)) or "nothing"
+            seen = f"is {values[-1]}" if values else f"was never logged (logged: {logged})"
+            state, reason = "FAIL", f"{self.plan.metric} {seen}"
         else:
-            trial.state = FINISHED
-        if trial.state == FAILED:
-            trial.value = None
+            state = "COMPLETE"
+        value = None if state == "FAIL" else value
+        return {"run_id": run_id, "state": state, "value": value, "seconds": seconds, "reason": reason}
 
-    def _check(self, trial: Trial, failures: int) -> None:
-        """End the sweep where it makes no sense to go on."""
-        if trial.state != FAILED or (trial.number != DEFAULT and failures < self.max_failures):
-            return
-        what = "The default config" if trial.number == DEFAULT else f"{failures} trials in a row"
+    def _give_up(self, what: str, outcome: Mapping[str, Any]) -> None:
         raise SweepError(
-            f"{what} failed, the last with: {trial.reason}",
-            f"read {self.folder / 'logs' / trial.run_id}.log, mend it and start the same sweep again: "
+            f"{what} failed, the last with: {outcome['reason']}",
+            f"read {self._log(outcome['run_id'])}, mend it and start the same sweep again: "
             "what is finished is kept",
         )
 
-    def _title(self, trial: Trial, count: int) -> str:
-        if trial.number == DEFAULT:
-            return "default"
-        options = "  ".join(f"{short_name(name)}={_shown(v)}" for name, v in trial.parameters.items())
-        return f"trial {trial.number} of {count}: {options}"
+    def _log(self, run_id: str) -> Path:
+        return self.folder / "logs" / f"{run_id}.log"
 
-    def _result(self, trial: Trial, count: int) -> str:
-        title = "default" if trial.number == DEFAULT else f"trial {trial.number} of {count}"
-        figure = "" if trial.value is None else f" {self.plan.metric} {trial.value:.4g}"
-        reason = f" ({trial.reason})" if trial.reason else ""
-        return f"{title}: {trial.state}{figure}{reason}, {trial.seconds:.0f} s"
+    def _shown(self, outcome: Mapping[str, Any]) -> str:
+        figure = "" if outcome["value"] is None else f" {self.plan.metric} {outcome['value']:.4g}"
+        reason = f" ({outcome['reason']})" if outcome["reason"] else ""
+        return f"{STATES[outcome['state']]}{figure}{reason}, {outcome['seconds']:.0f} s"
+
+
+def options_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The options of an ended trial that the sweep varies; for the default also those outside the space."""
+    return {**trial.params, **trial.user_attrs.get("outside", {})}
 
 
 def short_name(name: str) -> str:

@@ -1,184 +1,224 @@
-"""A W&B sweep file, and W&B's own engine (the package `sweeps`) to search by it."""
+"""What Optuna knows of a sweep: its trials in a journal file, what to try next, which to give up."""
 
-import random
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import itertools
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from lightning_modules.errors import SweepError
-from lightning_modules.sweeps.journal import FAILED, RUNNING, Trial
+from lightning_modules.sweeps.sweep_file import SweepPlan, choice
+
+DEFAULT = 0
+"""Number of the trial that leaves all options as they are."""
+FIRST_AT_RANDOM = 4
+"""So many trials before the Bayesian search; Optuna's own choice, 10, is more than many local sweeps have."""
 
 
-@dataclass(frozen=True)
-class SweepPlan:
-    """A sweep file that was checked.
+def open_study(plan: SweepPlan, journal: Path) -> optuna.Study:
+    """The study whose trials are kept in `journal`, begun if there is no such file.
 
-    Attributes:
-        name: What it is called; the file's name if it does not say.
-        config: Its content.
-    """
-
-    name: str
-    config: dict[str, Any]
-
-    @property
-    def metric(self) -> str:
-        """Logged name of the figure that is optimised."""
-        return str(self.config["metric"]["name"])
-
-    @property
-    def maximizes(self) -> bool:
-        """Whether larger is better."""
-        return bool(self.config["metric"].get("goal", "minimize") == "maximize")
-
-    @property
-    def parameters(self) -> list[str]:
-        """Names of the options that are varied."""
-        space = self.config["parameters"]
-        return [name for name, description in space.items() if "value" not in description]
-
-    def best(self, values: Sequence[float]) -> float | None:
-        """The best of the finite values; None if there is none."""
-        finite = [value for value in values if np.isfinite(value)]
-        return (max if self.maximizes else min)(finite, default=None)
-
-    def is_better(self, value: float, other: float) -> bool:
-        """Whether `value` beats `other`."""
-        return value > other if self.maximizes else value < other
-
-
-def load_sweep(path: Path) -> SweepPlan:
-    """Read and check a sweep file.
+    A line that a kill cut off is dropped. No other process may have the file open.
 
     Raises:
-        SweepError: If it cannot be read, breaks W&B's schema, or lacks what a sweep on this machine needs.
+        SweepError: If the file is damaged.
     """
-    import yaml  # type: ignore[import-untyped]  # ships no type information
-
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if journal.exists():
+        _mend(journal)
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # of a process that was killed
     try:
-        config = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise SweepError(
-            f"The sweep file {path} cannot be read ({error})", "give a W&B sweep file"
-        ) from error
-    problems = _violations(config) if isinstance(config, dict) else ["it is not a mapping"]
-    if not problems:
-        problems = [f"it has no {key!r}" for key in ("command", "metric", "parameters") if key not in config]
-    if problems:
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise SweepError(
-            f"The sweep file {path} cannot be used:\n{listed}",
-            "see https://docs.wandb.ai/guides/sweeps/sweep-config-keys, or start from experiments/sweeps",
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name="sweep",
+            direction="maximize" if plan.maximizes else "minimize",
+            load_if_exists=True,
         )
-    return SweepPlan(str(config.get("name", path.stem)), config)
+    except (KeyError, TypeError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:
+        raise _damaged(journal, f"{type(error).__name__}: {error}") from error
 
 
-def _violations(config: dict[str, Any]) -> list[str]:
-    _check_engine()
-    from sweeps.config import schema_violations_from_proposed_config
-    from sweeps.config.schema import validator
-
-    broken = [f"{'.'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(config)]
-    if broken:  # the same with the place of each
-        return broken
-    try:
-        return list(schema_violations_from_proposed_config(config))
-    except (ValueError, KeyError, TypeError) as error:
-        return [str(error)]
+def _mend(journal: Path) -> None:
+    content = journal.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            json.loads(line)
+        except ValueError as error:
+            raise _damaged(journal, f"line {number}: {error}") from error
+    if len(whole) < len(content):
+        journal.write_bytes(whole)
 
 
-def _check_engine() -> None:
-    try:
-        with warnings.catch_warnings():
-            # the engine is written for an older pydantic, which still works:
-            # https://github.com/wandb/sweeps/blob/master/src/sweeps/run.py
-            warnings.simplefilter("ignore")
-            import sweeps  # noqa: F401
-    except ImportError as error:
-        raise SweepError(
-            f"W&B's search engine cannot be imported ({error})",
-            "install it with this project's extra: pip install -e '.[sweeps]'",
-        ) from error
+def _damaged(journal: Path, how: str) -> SweepError:
+    return SweepError(
+        f"The journal {journal} is damaged ({how})",
+        "take the file from a copy if there is one, or start the sweep anew with another --name",
+    )
 
 
-def suggest(plan: SweepPlan, trials: Sequence[Trial], seed: int) -> dict[str, Any] | None:
-    """What to try next.
+def finished_default(
+    plan: SweepPlan, options: dict[str, Any], values: Sequence[float], outcome: dict[str, Any]
+) -> FrozenTrial:
+    """The trial with the default options, to be enqueued before all others.
+
+    Options that lie outside the space are kept as attributes alone: the search cannot learn from them.
 
     Args:
         plan: The sweep.
-        trials: Those that ended.
+        options: The default options, of those that are varied.
+        values: The metric at each validation.
+        outcome: As for `finish`.
+    """
+    inside = {name: choice(value) for name, value in options.items() if _is_inside(plan, name, value)}
+    outside = {name: value for name, value in options.items() if name not in inside}
+    return create_trial(
+        value=outcome["value"],
+        params=inside,
+        distributions={name: plan.space[name] for name in inside},
+        intermediate_values=dict(enumerate(values, start=1)),
+        user_attrs={"outside": outside, "outcome": outcome},
+    )
+
+
+def _is_inside(plan: SweepPlan, name: str, value: object) -> bool:
+    try:
+        create_trial(value=0.0, params={name: choice(value)}, distributions={name: plan.space[name]})
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def ask(plan: SweepPlan, study: optuna.Study, seed: int) -> Trial | None:
+    """The trial to run now, which waits in the queue or is chosen by the search.
+
+    Args:
+        plan: The sweep.
+        study: Its trials.
         seed: Together with the number of trials it decides the random numbers, so that a sweep that was
             killed goes on as if it had not been.
 
     Returns:
-        Value of each option; None if a grid has been searched through.
+        The trial, whose `params` are its options; None if a grid has been searched through.
     """
-    # the engine would import this late, and what it imports draws from the generators that are seeded below
-    import sweeps.bayes_search  # noqa: F401
-    from sweeps import next_run
-
-    known = [run for trial in trials if (run := _as_run(plan, trial)) is not None]
-    with _random_numbers(seed, len(trials)):
-        suggestion = next_run(plan.config, known)
-    if suggestion is None:
-        return None
-    return {name: _plain(entry["value"]) for name, entry in suggestion.config.items()}
-
-
-def should_stop(plan: SweepPlan, trials: Sequence[Trial], running: Trial) -> bool:
-    """Whether the engine's Hyperband would end `running`, given the histories of all."""
-    if "early_terminate" not in plan.config:
-        return False
-    from sweeps import stop_runs
-
-    runs = [_as_run(plan, trial, search=False) for trial in [*trials, running]]
-    return any(run.name == running.run_id for run in stop_runs(plan.config, [run for run in runs if run]))
-
-
-def _as_run(plan: SweepPlan, trial: Trial, search: bool = True) -> Any:  # noqa: ANN401 (imported late)
-    """A trial as the engine sees it; None if its options lie outside the space that is searched."""
-    from sweeps import RunState, SweepRun
-
-    states = {RUNNING: RunState.running, FAILED: RunState.failed}
-    run = SweepRun(
-        name=trial.run_id,
-        state=states.get(trial.state, RunState.finished),
-        config={name: {"value": value} for name, value in trial.parameters.items()},
-        history=[{plan.metric: value} for value in trial.history],
+    is_waiting = bool(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+    if plan.method == "grid" and not is_waiting:
+        tried = [trial.params for trial in ended_trials(study)]
+        left = (each for each in _grid(plan) if each not in tried)
+        if (chosen := next(left, None)) is None:
+            return None
+        study.enqueue_trial(chosen)
+    study.sampler = _sampler(
+        plan, int(np.random.SeedSequence([seed, len(ended_trials(study))]).generate_state(1)[0])
     )
-    return run if not search or _is_in_space(plan, run) else None
+    return study.ask(plan.space)
 
 
-def _is_in_space(plan: SweepPlan, run: Any) -> bool:  # noqa: ANN401 (imported late)
-    from sweeps.params import HyperParameterSet
-
-    if any(name not in run.config for name in plan.parameters):
-        return False
-    try:
-        space = HyperParameterSet.from_config(plan.config["parameters"])
-        position = np.asarray(space.normalize_runs_as_array([run]), dtype=float)
-    except (ValueError, KeyError, TypeError, IndexError):
-        return False
-    return bool(np.isfinite(position).all() and (position >= 0).all() and (position <= 1).all())
+def _sampler(plan: SweepPlan, seed: int) -> BaseSampler:
+    if plan.method == "random":
+        return RandomSampler(seed)
+    return TPESampler(n_startup_trials=FIRST_AT_RANDOM, seed=seed)
 
 
-@contextmanager
-def _random_numbers(seed: int, position: int) -> Iterator[None]:
-    """Within, the global generators, which the engine draws from, depend on the arguments alone."""
-    states = random.getstate(), np.random.get_state()
-    random.seed(f"{seed} {position}")
-    np.random.seed([seed, position])
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
+def _grid(plan: SweepPlan) -> list[dict[str, Any]]:
+    """All points of the space, whose options must be countable."""
+    sides = []
+    for name, side in plan.space.items():
+        if isinstance(side, CategoricalDistribution):
+            sides.append(list(side.choices))
+        elif isinstance(side, IntDistribution):
+            sides.append(list(range(side.low, side.high + 1, side.step)))
+        elif isinstance(side, FloatDistribution) and side.step is not None:
+            steps = round((side.high - side.low) / side.step)
+            sides.append([side.low + step * side.step for step in range(steps + 1)])
+        else:
+            raise SweepError(
+                f"{name} has values without number, which no grid goes through",
+                "give it `values`, whole `min` and `max`, or `distribution: q_uniform`; or --method random",
+            )
+    return [dict(zip(plan.space, point, strict=True)) for point in itertools.product(*sides)]
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (a value of any option)
-    return value.item() if isinstance(value, np.generic) else value
+def make_pruner(plan: SweepPlan) -> BasePruner:
+    """Hyperband with the numbers of the sweep file's `early_terminate`; without it, one that ends nothing.
+
+    A bracket of W&B begins at `min_iter` validations, or at `max_iter` / `eta` ** `s`.
+    """
+    early = plan.config.get("early_terminate")
+    if early is None:
+        return NopPruner()
+    eta = int(early.get("eta", 3))
+    if "min_iter" in early:
+        return HyperbandPruner(min_resource=int(early["min_iter"]), reduction_factor=eta)
+    least = max(1, int(early["max_iter"]) // eta ** int(early["s"]))
+    return HyperbandPruner(least, int(early["max_iter"]), reduction_factor=eta)
+
+
+def report(study: optuna.Study, trial: Trial, values: Sequence[float], pruner: BasePruner) -> bool:
+    """Note the values that are new since the last call.
+
+    Args:
+        study: The trials.
+        trial: The one that runs.
+        values: The metric at each of its validations so far.
+        pruner: Judges at every validation, also after the end: later trials are compared with what it saw.
+
+    Returns:
+        Whether the trial has fallen behind.
+    """
+    has_lost = False
+    known = len(study.trials[trial.number].intermediate_values)
+    for step, value in list(enumerate(values, start=1))[known:]:
+        trial.report(value, step)
+        has_lost |= pruner.prune(study, study.trials[trial.number])
+    return has_lost
+
+
+def finish(study: optuna.Study, trial: Trial, outcome: dict[str, Any]) -> None:
+    """Note how a trial ended, in one line of the journal, and close it.
+
+    Args:
+        study: The trials.
+        trial: One of them.
+        outcome: `state`, the name of one of Optuna's; `value`, `seconds` and `reason`.
+    """
+    trial.set_user_attr("outcome", outcome)
+    close(study, trial.number, outcome)
+
+
+def close(study: optuna.Study, number: int, outcome: dict[str, Any]) -> None:
+    """Tell Optuna what has been noted already."""
+    state = TrialState[outcome["state"]]
+    study.tell(number, outcome["value"] if state == TrialState.COMPLETE else None, state)
+
+
+def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that need not run again, by number: finished, stopped early or failed, but not cut off."""
+    return [
+        trial for trial in study.get_trials() if trial.state.is_finished() and "outcome" in trial.user_attrs
+    ]
+
+
+def repeat_cut_off(study: optuna.Study) -> None:
+    """Enqueue the trials again that a kill left running."""
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if outcome := trial.user_attrs.get("outcome"):
+            close(study, trial.number, outcome)
+            continue
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+
+
+def best(plan: SweepPlan, values: Sequence[float]) -> float | None:
+    """The best of the finite values; None if there is none."""
+    finite = [value for value in values if np.isfinite(value)]
+    return (max if plan.maximizes else min)(finite, default=None)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]  # ships no type information
 
+from lightning_modules.errors import SweepError
+
 POLL_SECONDS = 0.5
 KILL_DELAY_SECONDS = 30.0
 PR_SET_PDEATHSIG = 1
@@ -54,16 +56,25 @@ def run_to_end(command: list[str], log: Path, should_stop: Callable[[], bool]) -
     """Run a command, its output going to `log`, until it ends or `should_stop` says so.
 
     On Linux the process dies with this one: otherwise, after a kill, it would go on beside its repetition.
+
+    Raises:
+        SweepError: If there is no such program.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_dies_with_parent(),
-        )
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_dies_with_parent(),
+            )
+    except (FileNotFoundError, PermissionError) as error:
+        raise SweepError(
+            f"The sweep's program {command[0]!r} cannot be started ({error.strerror})",
+            "correct the first word of `command` in the sweep file, or put the program on the PATH",
+        ) from error
     try:
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):

@@ -4,26 +4,29 @@
   lightning sweep experiments/sweeps/vae.yaml --count 8 --options "--trainer.max_steps=200"
 
 It runs the file's command once with its default options and then as often as --count says with those that
-W&B's own search engine suggests; runs that fall behind are stopped early, if the file asks for it. Stopped
-or killed, the same command goes on where it was. With an account, `wandb sweep FILE` and `wandb agent` do the
-same.
+Optuna suggests; runs that fall behind are stopped early, if the file asks for it. Stopped or killed, the same
+command goes on where it was. With an account, `wandb sweep FILE` and `wandb agent` search the same space.
 """
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonargparse
 
 from lightning_modules.errors import SweepError
-from lightning_modules.sweeps.journal import Trial
-from lightning_modules.sweeps.local_sweep import LocalSweep
-from lightning_modules.sweeps.search import SweepPlan, load_sweep
+
+if TYPE_CHECKING:
+    import optuna
+
+    from lightning_modules.sweeps.sweep_file import SweepPlan
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     """The sweep file, how many trials, where they go."""
     parser.add_argument("file", type=Path, help="A W&B sweep file.")
     parser.add_argument("--count", type=int, default=8, help="Trials beside the default one.")
+    parser.add_argument("--method", type=str | None, help="bayes, random or grid, whatever the file says.")
     parser.add_argument("--name", type=str | None, help="Name of the sweep's folder (default: its file's).")
     parser.add_argument("--sweeps_dir", type=Path, default=Path("runs/sweeps"), help="Folder of all sweeps.")
     parser.add_argument("--options", type=str, default="", help="More options for each trial, as one text.")
@@ -39,22 +42,55 @@ def run(options: jsonargparse.Namespace) -> None:
     Raises:
         SweepError: If the file cannot be used or the sweep cannot go on.
     """
+    check_engine()
+    from lightning_modules.sweeps.local_sweep import LocalSweep
+    from lightning_modules.sweeps.sweep_file import load_sweep
+
     if options.count < 1:
         raise SweepError(f"--count is {options.count}", "give at least 1")
-    plan = load_sweep(options.file)
-    folder = options.sweeps_dir / (options.name or plan.name)
+    plan = load_sweep(options.file, options.method)
+    folder = options.sweeps_dir / checked_name(options.name or plan.name)
     sweep = LocalSweep(plan, folder, shlex.split(options.options), options.seed, options.max_failures)
     show(plan, sweep.run(options.count), folder)
 
 
-def show(plan: SweepPlan, trials: list[Trial], folder: Path) -> None:
-    """Print the table and the verdict; write `results.csv` and `parallel_coordinates.png`."""
+def check_engine() -> None:
+    """Make sure that Optuna is there.
+
+    Raises:
+        SweepError: If it cannot be imported.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise SweepError(
+            f"Optuna, which searches, cannot be imported ({error})",
+            "install it with this project's extra: pip install -e '.[sweeps]'",
+        ) from error
+
+
+def checked_name(name: str) -> str:
+    """A sweep's name, which is one folder in the folder of all sweeps.
+
+    Raises:
+        SweepError: If it would lead elsewhere.
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise SweepError(
+            f"The sweep's name {name!r} does not name a folder within --sweeps_dir",
+            "give a --name without '/', '\\' and '..'; --sweeps_dir says where all sweeps lie",
+        )
+    return name
+
+
+def show(plan: "SweepPlan", study: "optuna.Study", folder: Path) -> None:
+    """Print the table and the verdict; write `results.csv` and the pictures."""
     from rich.console import Console
 
     from lightning_modules.reports import sweep_results
 
-    sweep_results.write_results(plan, trials, folder / "results.csv")
-    sweep_results.parallel_coordinates(plan, trials).savefig(folder / "parallel_coordinates.png")
-    Console().print(sweep_results.results_table(plan, trials))
-    print(sweep_results.verdict(plan, trials))
-    print(f"{folder / 'results.csv'}  {folder / 'parallel_coordinates.png'}")
+    sweep_results.write_results(plan, study, folder / "results.csv")
+    pictures = sweep_results.draw(plan, study, folder)
+    Console().print(sweep_results.results_table(plan, study))
+    print(sweep_results.verdict(plan, study))
+    print("  ".join(str(path) for path in (folder / "results.csv", *pictures)))

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from lightning_modules.sweeps.journal import Trial
 
 from lightning_modules.reports.sweep_results import (
     AxisScale,
@@ -13,7 +14,6 @@ from lightning_modules.reports.sweep_results import (
     verdict,
     write_results,
 )
-from lightning_modules.sweeps.journal import Trial
 from lightning_modules.sweeps.search import SweepPlan
 
 SPACE = {
