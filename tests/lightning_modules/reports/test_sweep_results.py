@@ -3,58 +3,70 @@
 import csv
 from pathlib import Path
 
+import optuna
 import pytest
-from lightning_modules.sweeps.journal import Trial
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from lightning_modules.reports.sweep_results import (
-    AxisScale,
-    parallel_coordinates,
+    draw,
     results_table,
     shortest_names,
     verdict,
     write_results,
 )
-from lightning_modules.sweeps.search import SweepPlan
+from lightning_modules.sweeps.search import ask, finish, finished_default, report
+from lightning_modules.sweeps.sweep_file import SweepPlan
 
-SPACE = {
-    "model.init_args.lr": {"min": 1e-4, "max": 1e-2},
-    "kind": {"values": ["a", "b"]},
-    "fixed": {"value": 1},
-}
-
-
-def plan(goal: str = "minimize") -> SweepPlan:
-    return SweepPlan("demo", {"metric": {"name": "val/x", "goal": goal}, "parameters": SPACE})
+LR = "model.init_args.lr"
+SPACE = {LR: FloatDistribution(1e-4, 1e-2, log=True), "kind": CategoricalDistribution(["a", "b"])}
+VALUES = (4.0, 5.0, 3.0, None)
+"""Of the default and of three trials, of which the last failed."""
 
 
-def trial(number: int, value: float | None, lr: float = 1e-3, kind: str = "a") -> Trial:
-    state = "failed" if value is None else "finished"
-    options = {"model.init_args.lr": lr, "kind": kind}
-    return Trial(number, options, f"trial_{number}", state, [], value, 3.0)
+def make_plan(goal: str = "minimize") -> SweepPlan:
+    return SweepPlan("demo", {"method": "random", "metric": {"name": "val/x", "goal": goal}}, SPACE, {})
 
 
-TRIALS = [trial(0, 4.0), trial(1, 5.0, 1e-4), trial(2, 3.0, 1e-2, "b"), trial(3, None)]
+def make_study(plan: SweepPlan, values: tuple[float | None, ...] = VALUES) -> optuna.Study:
+    study = optuna.create_study(direction="maximize" if plan.maximizes else "minimize")
+    for number, value in enumerate(values):
+        outcome = {"run_id": f"r{number}", "state": "FAIL" if value is None else "COMPLETE", "value": value}
+        outcome |= {"seconds": 3.0, "reason": "it broke" if value is None else None}
+        if number == 0:
+            defaults = {LR: 5.0, "kind": "a"}
+            study.add_trial(finished_default(plan, defaults, [value], outcome))
+        else:
+            study.enqueue_trial({LR: 1e-3 * 10 ** (number - 1) if number < 3 else 1e-4, "kind": "b"})
+            trial = ask(plan, study, 0)
+            report(study, trial, [value or 9.0], optuna.pruners.NopPruner())
+            finish(study, trial, outcome)
+    return study
 
 
 def test_the_verdict_compares_with_the_default() -> None:
-    assert verdict(plan(), TRIALS) == "Better than the default: trial 2 with val/x 3 against 4 (25%)."
-    assert verdict(plan("maximize"), TRIALS).startswith(
-        "Better than the default: trial 1 with val/x 5 against 4"
-    )
-    worse = verdict(plan(), TRIALS[:2])
+    def say(goal: str, *values: float | None) -> str:
+        return verdict(make_plan(goal), make_study(make_plan(goal), values))
+
+    assert say("minimize", *VALUES) == "Better than the default: trial 2 with val/x 3 against 4 (25%)."
+    assert say("maximize", *VALUES).startswith("Better than the default: trial 1 with val/x 5 against 4")
+    worse = say("minimize", 4.0, 5.0)
     assert worse.startswith("No trial was better than the default's val/x 4; the best was trial 1 with 5.")
-    assert verdict(plan(), [TRIALS[0], TRIALS[3]]) == "No trial gave a value; the default has val/x 4."
-    assert verdict(plan(), TRIALS[1:]) == "The default config gave no value to compare with."
+    assert say("minimize", 4.0, None) == "No trial gave a value; the default has val/x 4."
 
 
 @pytest.mark.parametrize(("goal", "order"), [("minimize", "2013"), ("maximize", "1023")])
 def test_the_best_comes_first_and_failures_last(tmp_path: Path, goal: str, order: str) -> None:
-    write_results(plan(goal), TRIALS, tmp_path / "results.csv")
+    plan = make_plan(goal)
+    study = make_study(plan)
+    write_results(plan, study, tmp_path / "results.csv")
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert "".join(row["trial"] for row in rows) == order
     best = next(row for row in rows if row["trial"] == "2")
-    assert (best["val/x"], best["model.init_args.lr"], best["kind"]) == ("3.0", "0.01", "b")
-    table = results_table(plan(goal), TRIALS)
+    assert (best["val/x"], best[LR], best["kind"], best["state"]) == ("3.0", "0.01", "b", "finished")
+    default = next(row for row in rows if row["trial"] == "0")
+    assert (default[LR], default["kind"]) == ("5.0", "a"), "also where it lies outside the space"
+    assert rows[-1]["reason"] == "it broke"
+    table = results_table(plan, study)
     assert [column.header for column in table.columns] == ["trial", "val/\nx", "state", "s", "lr", "kind"]
     assert table.row_count == 4
 
@@ -66,27 +78,13 @@ def test_names_are_short_where_that_is_clear() -> None:
     assert shortest_names(names) == ["lr", "kl_weight.warmup_steps", "lr_scheduler.warmup_steps"]
 
 
-def test_axes_are_logarithmic_where_values_span_decades() -> None:
-    scale = AxisScale([1e-4, 1e-3, 1e-2])
-    assert scale.is_logarithmic
-    assert [scale.height(value) for value in (1e-4, 1e-3, 1e-2)] == pytest.approx([0.0, 0.5, 1.0])
-    linear = AxisScale([0.0, 5.0, 10.0])
-    assert not linear.is_logarithmic
-    assert linear.height(2.5) == 0.25
-    assert AxisScale([7, 7]).height(7) == 0.5
-    names = AxisScale(["b", "a", "c"])
-    assert [names.height(name) for name in "abc"] == [0.0, 0.5, 1.0]
-
-
-def test_a_line_for_each_trial_with_a_value_meets_the_axes_at_its_values() -> None:
-    figure = parallel_coordinates(plan(), TRIALS)
-    (axes,) = figure.axes
-    lines = [line for line in axes.lines if len(line.get_xdata()) > 2]
-    assert len(lines) == 3
-    dashed = [line for line in lines if line.get_linestyle() == "--"]
-    assert len(dashed) == 1, "the default"
-    x, y = dashed[0].get_data()
-    heights = [y[list(x).index(place)] for place in (0, 1, 2)]
-    assert heights == pytest.approx([0.5, 0.0, 0.5])  # lr in the middle of two decades, kind a, 4 of 3 … 5
-    best = lines[-1].get_ydata()
-    assert (best[0], best[-1]) == (1.0, 0.0), "drawn last: the best, at the bottom of the metric's axis"
+def test_pictures_are_drawn_also_of_the_default_alone(tmp_path: Path) -> None:
+    for values in ((4.0,), VALUES):
+        paths = draw(make_plan(), make_study(make_plan(), values), tmp_path)
+        assert [path.name for path in paths] == [
+            "parallel_coordinates.png",
+            "slices.png",
+            "history.png",
+            "validations.png",
+        ]
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)

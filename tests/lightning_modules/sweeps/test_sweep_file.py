@@ -83,7 +83,10 @@ def test_the_method_can_be_another(tmp_path: Path) -> None:
             {"parameters": {"x": {"min": 0, "max": 1, "distribution": "beta"}}},
             "x: distribution is 'beta'; sear",
         ),
-        ({"parameters": {"x": {"min": 0, "max": 1, "distribution": "log_uniform_values"}}}, "x: min is 0, and a logarithm needs more"),
+        (
+            {"parameters": {"x": {"min": 0, "max": 1, "distribution": "log_uniform_values"}}},
+            "x: min is 0, and a log",
+        ),
         ({"parameters": {"x": {"values": []}}}, r"x: values is \[\], not a list"),
         ({"parameters": {"x": 3}}, "x: 3 is not a mapping"),
         ({"early_terminate": {"type": "median"}}, "its type can only be hyperband"),
