@@ -67,3 +67,7 @@ class ReportError(ExperimentError):
 
 class ExportError(ExperimentError):
     """A model cannot be exported, or the exported one is not the same."""
+
+
+class InstallationError(ExperimentError):
+    """What is installed cannot be loaded."""

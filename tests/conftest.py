@@ -13,10 +13,22 @@ import numpy as np
 import pytest
 import soundfile
 
+from lightning_modules.cli.installation import require_pair
+from lightning_modules.errors import InstallationError
+
 TOYS = Path(__file__).parent / "toys"
 # `class_path: toy_experiment.ToyModule` in YAML must be importable, also by processes that the tests start
 sys.path.insert(0, str(TOYS))
 from range_server import RangeServer, serve  # noqa: E402
+
+
+def pytest_configure() -> None:
+    """One sentence instead of a traceback for each test file."""
+    try:
+        require_pair(is_sure=True)
+    except InstallationError as error:
+        pytest.exit(str(error), returncode=1)
+
 
 TOY_YAML = """
 experiment: toy

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lightning_modules.cli import commands
+from lightning_modules.cli.installation import require_pair
 
 TRAINER_VERBS = {
     "fit": "train a model",
@@ -32,6 +33,9 @@ def main(args: list[str] | None = None) -> None:
         print(overview())
         return
     try:
+        if arguments[0] != "doctor":  # which looks by itself, and says more
+            asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
+            require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)
         run_verb(arguments)
     except Exception as error:
         text = user_error_text(error)

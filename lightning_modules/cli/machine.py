@@ -11,7 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = "maestro-lightning"
+from lightning_modules.cli import installation
+from lightning_modules.errors import InstallationError
+
 GIB = 1 << 30
 LEAST_MEMORY, LEAST_DISK, FULL_CACHE = 2 * GIB, 1 * GIB, 25 * GIB
 
@@ -50,7 +52,9 @@ def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Findin
     root = Path(cache_dir or os.environ.get("MAESTRO_CACHE") or "~/.cache/maestro-lightning").expanduser()
     checks: dict[str, Callable[[], list[Finding]]] = {
         "python": python,
+        "torch": pair,
         "packages": packages,
+        "operations": compiled,
         "devices": devices,
         "precision": precision,
         "memory": memory,
@@ -76,34 +80,31 @@ def python() -> list[Finding]:
     return [Finding("python", Level.OK, text)]
 
 
-def requirements() -> list[str]:
-    """What the project depends on, as its pyproject.toml says, or its installed metadata."""
-    import tomllib
-
-    source = Path(__file__).parents[2] / "pyproject.toml"
-    if source.is_file():
-        return list(tomllib.loads(source.read_text())["project"]["dependencies"])
-    return [text for text in metadata.requires(PACKAGE) or [] if "extra ==" not in text]
-
-
 def packages() -> list[Finding]:
     """Installed versions against the pins."""
-    from packaging.requirements import Requirement
-
-    wrong, versions = [], {}
-    wanted = [Requirement(text) for text in requirements()]
-    for each in wanted:
-        try:
-            versions[each.name] = metadata.version(each.name)
-        except metadata.PackageNotFoundError:
-            wrong.append(f"{each.name} is missing")
-            continue
-        if not each.specifier.contains(versions[each.name], prereleases=True):
-            wrong.append(f"{each.name} is {versions[each.name]}, needed is {each.specifier}")
-    if wrong:
+    if wrong := installation.misfits():
         return [Finding("packages", Level.ERROR, "; ".join(wrong), "run `pip install -e .` again")]
-    main = ", ".join(f"{name} {versions[name]}" for name in ("torch", "lightning") if name in versions)
-    return [Finding("packages", Level.OK, f"all {len(wanted)} as pinned ({main})")]
+    return [Finding("packages", Level.OK, f"all {len(installation.requirements())} as pinned")]
+
+
+def pair() -> list[Finding]:
+    """Whether torch and torchaudio, which are compiled for each other, can be loaded."""
+    try:
+        installation.require_pair(is_sure=True)
+    except InstallationError as error:
+        return [Finding("torch", Level.ERROR, error.problem, error.remedy)]
+    versions = " with ".join(f"{name} {metadata.version(name)}" for name in installation.PAIR)
+    return [Finding("torch", Level.OK, versions)]
+
+
+def compiled() -> list[Finding]:
+    """Whether each package can be imported, and one operation of each compiled one works."""
+    if broken := dict(installation.failures()):
+        text = "; ".join(f"{name} does not work ({reason})" for name, reason in broken.items())
+        names = " ".join(name.split()[0] for name in broken)
+        remedy = f"run `pip install --force-reinstall --no-deps {names}`, then `pip install -e .`"
+        return [Finding("operations", Level.ERROR, text, remedy)]
+    return [Finding("operations", Level.OK, "every package imports; every compiled one computes")]
 
 
 def devices() -> list[Finding]:

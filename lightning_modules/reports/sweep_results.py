@@ -5,9 +5,9 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datamodules.files import whole_file
 from lightning_modules.sweeps.local_sweep import STATES, options_of, short_name
@@ -97,7 +97,7 @@ def draw(plan: SweepPlan, study: "optuna.Study", folder: Path) -> list[Path]:
     import matplotlib.pyplot as plt
     from optuna.visualization import matplotlib as pictures
 
-    drawn = {
+    drawn: dict[str, Callable[[optuna.Study], Any]] = {
         "parallel_coordinates": pictures.plot_parallel_coordinate,
         "slices": pictures.plot_slice,
         "history": pictures.plot_optimization_history,

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,17 +159,13 @@ def _read_parameter(description: object) -> BaseDistribution | None:
 
 def _number(description: dict[str, Any], key: str) -> float:
     value = description.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        hint = f"; YAML reads it as text, write {float(value)}" if _is_number(value) else ""
-        raise ValueError(f"{key} is {value!r}, not a number{hint}")
-    return value
-
-
-def _is_number(value: object) -> bool:
-    try:
-        return isinstance(value, str) and math.isfinite(float(value))
-    except ValueError:
-        return False
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    hint = ""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            hint = f"; YAML reads it as text, write {float(value)}"
+    raise ValueError(f"{key} is {value!r}, not a number{hint}")
 
 
 def choice(value: Any) -> Any:  # noqa: ANN401 (a value of any option)

@@ -6,8 +6,9 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from lightning_modules.cli import machine, main
+from lightning_modules.cli import installation, machine, main
 from lightning_modules.cli.machine import Finding, Level, examine, next_command
 
 
@@ -16,7 +17,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty working folder, and packages as pinned whatever is installed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAESTRO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(machine, "requirements", lambda: ["pytest>=1"])
+    monkeypatch.setattr(installation, "requirements", lambda: [Requirement("pytest>=1")])
 
 
 def find(name: str) -> Finding:
@@ -44,22 +45,28 @@ def test_one_screen_that_ends_with_a_command(
 def test_a_package_that_does_not_fit_its_pin_is_an_error(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        machine, "requirements", lambda: ["pytest<1", "no-such-package>=2", "jsonargparse>=4"]
-    )
+    wanted = [Requirement(line) for line in ("pytest<1", "no-such-package>=2", "jsonargparse>=4")]
+    monkeypatch.setattr(installation, "requirements", lambda: wanted)
     with pytest.raises(SystemExit) as status:
         main(["doctor", "--json"])
     assert status.value.code == 1
     report = json.loads(capsys.readouterr().out)
-    (finding,) = [each for each in report["findings"] if each["level"] == "error"]
-    assert finding["name"] == "packages"
-    assert finding["value"] == f"pytest is {pytest.__version__}, needed is <1; no-such-package is missing"
+    errors = {each["name"]: each for each in report["findings"] if each["level"] == "error"}
+    version = pytest.__version__
+    assert errors["packages"]["value"] == f"pytest is {version}, needed is <1; no-such-package is missing"
+    assert errors["operations"]["value"].startswith("no-such-package 0 does not work (No module named")
     assert report["next"].startswith("run `pip install -e .`")
 
 
-def test_the_pins_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    assert "torch==2.14.1" in machine.requirements()
+def test_a_compiled_part_that_does_not_work_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("/somewhere/lib.so: undefined symbol: a_b_c")
+
+    monkeypatch.setitem(installation.OPERATIONS, "pytest", fail)
+    finding = find("operations")
+    assert finding.level is Level.ERROR
+    assert finding.value == f"pytest {pytest.__version__} does not work (lib.so: undefined symbol: a_b_c)"
+    assert "--force-reinstall --no-deps pytest`" in finding.remedy
 
 
 def test_what_cannot_be_looked_at_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
