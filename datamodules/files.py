@@ -1,6 +1,10 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and files of others that are read with care."""
 
 import os
+import re
+import secrets
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,52 +12,143 @@ from typing import BinaryIO
 
 from datamodules.errors import CacheError
 
-PARTIAL_SUFFIX = ".partial"
-"""Ends the names of files that are being written; after a kill they may be deleted."""
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
+PART_SUFFIX = ".part"
+"""Ends the hidden names of files that are being written; after a kill they may be deleted."""
 
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that gets its name only when the context is left without an error.
-
-    Args:
-        path: The final name; its folder must exist.
-    """
-    partial = path.with_name(path.name + PARTIAL_SUFFIX)
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it sees the old content or the new, never a part."""
-    with atomic_file(path) as file:
-        file.write(content)
+_NAME_BYTES = 200  # of 255 that most file systems allow
+_STALE_SECONDS = 86_400
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for ever
+    | getattr(os, "O_CLOEXEC", 0)
+)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path to write to; it takes the name `path` when the context is left without an error.
 
+    The file that is written is a hidden neighbour with a random name, made exclusively and without following
+    links, so that nobody else can choose where the content goes. What a process that was killed left of
+    the same file is removed.
+
     Args:
         path: The final name, replaced if it exists; its folder must exist.
 
     Yields:
-        A hidden neighbour, `.<name>.part`, removed after an error.
+        An empty file to fill; removed after an error.
     """
-    part = path.with_name(f".{path.name}.part")
+    stem = _stem(path)
+    _remove_leftovers(path.parent, stem)
+    part, descriptor = _create(path.parent, stem)
     try:
         yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # or after a power cut the new name may lead to an empty file
         os.replace(part, path)
     finally:
+        os.close(descriptor)
         with suppress(OSError):  # what kept one from writing may keep one from removing
             part.unlink()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads it sees the old content or the new, never a part."""
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def _stem(path: Path) -> str:
+    """Beginning of the hidden names of one file: cut between characters where names would get too long."""
+    name = os.fsencode(path.name)[:_NAME_BYTES].decode("utf-8", "ignore")
+    return f".{name}."
+
+
+def _create(folder: Path, stem: str) -> tuple[Path, int]:
+    """A new file that nobody had, locked for as long as the descriptor is open."""
+    while True:
+        part = folder / f"{stem}{secrets.token_hex(8)}{PART_SUFFIX}"
+        with suppress(FileExistsError):
+            descriptor = os.open(part, _CREATE, 0o666)
+            _try_lock(descriptor)
+            with suppress(FileNotFoundError):  # taken for a leftover before it was locked
+                if os.stat(part, follow_symlinks=False).st_ino == os.fstat(descriptor).st_ino:
+                    return part, descriptor
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open file; False if somebody else has done so, or the file system knows no locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_leftovers(folder: Path, stem: str) -> None:
+    """Delete parts of the same file that no living process is writing."""
+    pattern = re.compile(re.escape(stem) + r"([0-9a-f]{16}\.)?part")
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if pattern.fullmatch(name):
+                _remove_if_left(folder / name)
+
+
+def _remove_if_left(part: Path) -> None:
+    with suppress(OSError):
+        if part.is_symlink():
+            part.unlink()
+            return
+        descriptor = os.open(part, _READ)
+        try:
+            # where nothing can be locked, age decides
+            if _try_lock(descriptor) or time.time() - os.fstat(descriptor).st_mtime > _STALE_SECONDS:
+                part.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def remove_parts(folder: Path) -> None:
+    """Delete every part that a process which was killed left in `folder` and below."""
+    for pattern in (f".*{PART_SUFFIX}", "*.partial"):  # the second: of earlier versions
+        for part in folder.rglob(pattern):
+            _remove_if_left(part)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading that is a regular one: no link, pipe, device or folder.
+
+    Raises:
+        OSError: If it cannot be opened, or is none.
+    """
+    descriptor = os.open(path, _READ)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(f"{path} is no regular file")
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or larger.
+    """
+    with open_regular(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"it has more than {limit:,} bytes")
+    return content
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from datamodules.archive.wav_stream import ByteStream
 from datamodules.archive.zip_index import ZipMember, index_from_json, index_to_json, read_index
 from datamodules.archive.zip_member import MemberStream
 from datamodules.errors import AbsentError, AudioError, CorruptMemberError, ReleaseError
-from datamodules.files import atomic_file, write_atomically
+from datamodules.files import whole_file, write_atomically
 from datamodules.releases import Release
 
 _SMALL_MEMBER_BYTES = 1 << 26
@@ -97,7 +97,7 @@ class ZipArchive(Archive):
                 yield stream
             return
         keep.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(keep) as file:
+        with whole_file(keep) as part, part.open("wb") as file:
             stream = MemberStream(self.source, found, file.write)
             with _checked_on_leaving(stream):
                 yield stream

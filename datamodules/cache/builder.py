@@ -23,7 +23,7 @@ from datamodules.cache.pcm import (
 )
 from datamodules.cache.progress import Plan, make_plan, progress_bar, say
 from datamodules.errors import AudioError, CacheError, CorruptMemberError, ReleaseError
-from datamodules.files import PARTIAL_SUFFIX, atomic_file, translated_write_errors
+from datamodules.files import remove_parts, translated_write_errors, whole_file
 from datamodules.release.catalogue import Performance
 from datamodules.release.notes import store_midi
 
@@ -102,8 +102,7 @@ class CacheBuilder:
         outdated = self._outdated(performances, entries)
         if not outdated:
             return
-        for leftover in self.folder.rglob(f"*{PARTIAL_SUFFIX}"):
-            leftover.unlink()
+        remove_parts(self.folder)
         plan = self.plan(outdated)
         say(plan.describe(self.spec, self.folder), self.progress)
         plan.check_disk(self.folder)
@@ -208,7 +207,11 @@ class CacheBuilder:
         target.parent.mkdir(parents=True, exist_ok=True)
         keep = None if self.keep is None else self.keep / audio
         # the archive's context is left, and its checksum compared, before the file gets its name
-        with atomic_file(target) as file, self.archive.open(audio, keep) as source:
+        with (
+            whole_file(target) as part,
+            part.open("wb") as file,
+            self.archive.open(audio, keep) as source,
+        ):
             summary = convert_to_pcm(
                 source, file, self.spec.sample_rate, self.spec.channels, on_block=on_block
             )

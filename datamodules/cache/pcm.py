@@ -8,7 +8,7 @@ One folder per release, sample rate and channel count:
         2009/some.midi       a copy of the performance's MIDI file, where the release has one
 
 A performance counts as finished only once the manifest names it, and the manifest is replaced atomically:
-a process that is killed leaves at most `.partial` files, which the next one removes.
+a process that is killed leaves at most hidden `.part` files, which the next one removes.
 `datamodules.cache.builder` writes, this module reads.
 """
 

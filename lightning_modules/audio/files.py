@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -13,10 +14,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from datamodules.files import whole_file
 from lightning_modules.errors import AudioFileError
-
-PARTIAL_SUFFIX = ".part"
-"""Ends the names of files that are being written; after a kill they may be deleted."""
 
 _CHUNK_FRAMES = 1 << 16
 _OTHER_FILE = "give a file that plays, or convert it to WAV"
@@ -192,11 +191,15 @@ class AudioSink:
         self.sample_rate = sample_rate
         self.channels = channels
         self.num_samples = 0
-        self._partial = path.with_name(path.name + PARTIAL_SUFFIX)
         self._peak = self._energy = 0.0
-        name = os.fsencode(self._partial)  # bytes, for names that are not valid text
+        self._whole = ExitStack()
         with self._translated_errors():
-            self._file = soundfile.SoundFile(name, "x", sample_rate, channels, "PCM_16", format="WAV")
+            part = os.fsencode(self._whole.enter_context(whole_file(path)))
+            try:
+                self._file = soundfile.SoundFile(part, "w", sample_rate, channels, "PCM_16", format="WAV")
+            except BaseException:
+                self._whole.__exit__(*sys.exc_info())
+                raise
 
     def __enter__(self) -> "AudioSink":
         return self
@@ -224,11 +227,10 @@ class AudioSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        try:
+            self._file.close()
+        finally:
+            self._whole.__exit__(kind, error, trace)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

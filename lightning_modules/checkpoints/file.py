@@ -1,6 +1,5 @@
 """Checkpoint files: written in whole or not at all, and compared with their checksums when read."""
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -126,8 +125,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as part:
             torch.save(checkpoint, part)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())  # or after a power cut the new name may lead to an empty file
 
     def load_checkpoint(
         self,

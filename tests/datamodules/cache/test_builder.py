@@ -264,7 +264,7 @@ def test_disk_full_while_caching(tiny_release: Path, tmp_path: Path, monkeypatch
     assert len(finished) <= 2
     files = set(content(folder)) - {"manifest.json"}
     assert files >= {f"{audio}.pcm" for audio in finished}
-    assert not any("partial" in name for name in files)
+    assert not any(".part" in name for name in files)
     assert build(tiny_release, folder) == build(tiny_release, tmp_path / "other")
 
 
@@ -308,7 +308,7 @@ def test_resume_after_kills(long_release: Path, tmp_path: Path, converted: list[
         process.communicate()
     finished = {Path(audio).name for audio in read_manifest(folder)}
     assert 8 <= len(finished) < 16
-    assert any(name.endswith(".partial") for name in content(folder))
+    assert any(name.endswith(".part") for name in content(folder))
     resumed = build(long_release, folder)
     assert set(converted) == {f"p{i:02}.wav" for i in range(16)} - finished
     assert resumed == build(long_release, tmp_path / "uninterrupted")
