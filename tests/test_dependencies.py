@@ -1,6 +1,8 @@
 """What is imported is declared, what is declared is imported, and compiled pairs are closed at both ends."""
 
 import ast
+import json
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ WITHOUT_IMPORT = {
     "ipykernel": "the kernel that nbclient starts",
     "pytest-benchmark": "a plug-in of pytest",
 }
+DISTRIBUTIONS = packages_distributions()
 BELOW_A_NEXT_MAJOR = {"lightning", "librosa", "optuna"}
 
 
@@ -42,7 +45,6 @@ EXTRAS = {extra: names(lines) for extra, lines in PROJECT["optional-dependencies
 
 def imported(folders: tuple[str, ...]) -> Iterator[str]:
     """Distributions that the sources in `folders` import, also inside functions, canonical names."""
-    known = packages_distributions()
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -51,7 +53,7 @@ def imported(folders: tuple[str, ...]) -> Iterator[str]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
                 found += [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
             for top in {name.partition(".")[0] for name in found} - {*OWN, *sys.stdlib_module_names}:
-                for distribution in known.get(top, []):
+                for distribution in DISTRIBUTIONS.get(top, []):
                     yield canonicalize_name(distribution)
 
 
@@ -105,3 +107,41 @@ def test_no_pin_is_without_its_reason() -> None:
             while above and above[-1].startswith('"'):
                 above.pop()
             assert above[-1].startswith("#"), f"{line.strip()} without a reason"
+
+
+LOCK = (ROOT / ".ci" / "constraints.txt").read_text()
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_holds_every_requirement_within_its_bounds(python: str) -> None:
+    """One version of each, and no address."""
+    place = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+        "extra": "",
+    }
+    lines = [line for line in LOCK.splitlines() if line and not line.startswith("#")]
+    locked = {}
+    for each in requirements(lines):
+        assert each.url is None
+        if each.marker is None or each.marker.evaluate(place):
+            assert canonicalize_name(each.name) not in locked, f"{each.name} twice"
+            locked[canonicalize_name(each.name)] = str(each.specifier).removeprefix("==")
+    extras = PROJECT["optional-dependencies"]
+    for each in requirements([*PROJECT["dependencies"], *extras["test"], *extras["lint"]]):
+        if each.marker is None or each.marker.evaluate(place):
+            assert each.specifier.contains(locked[canonicalize_name(each.name)]), f"{each} is not in the lock"
+
+
+def test_what_moved_is_named(tmp_path: Path) -> None:
+    report = {"install": [{"metadata": {"name": name, "version": "9.9"}} for name in ("NumPy", "new_one")]}
+    torch = next(line for line in LOCK.splitlines() if line.startswith("torch=="))
+    report["install"].append({"metadata": {"name": "torch", "version": torch.removeprefix("torch==")}})
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    command = [sys.executable, str(ROOT / ".ci" / "moved.py"), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    new, numpy = done.stdout.splitlines()
+    assert new == "new-one: absent -> 9.9"
+    assert numpy.startswith("numpy: 2.") and numpy.endswith(" -> 9.9")
