@@ -7,11 +7,11 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 
+from lightning_modules.audio.notes import NoteList
 from lightning_modules.checkpoints.description import check_fits, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.distributions.priors import Prior
@@ -33,26 +33,6 @@ class WaveformBatch(Protocol):
     def performance(self) -> Tensor: ...  # noqa: D102
     @property
     def start_sample(self) -> Tensor: ...  # noqa: D102
-
-
-class NoteList(Protocol):
-    """Notes of a clip; arrays of one length.
-
-    Attributes:
-        pitch: MIDI note numbers, int.
-        onset: Seconds from the clip's start, float; negative if struck before it.
-        offset: Where the key is released, in the same seconds; the sustain pedal is not applied.
-        velocity: 1 to 127, int.
-    """
-
-    @property
-    def pitch(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def onset(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def offset(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def velocity(self) -> NDArray[Any]: ...  # noqa: D102
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
 from lightning_modules.errors import OptionError
+from lightning_modules.metrics.transcription import SEGMENT_SECONDS, transkun_features, transkun_network
 
 
 class Embedding(nn.Module, ABC):
@@ -122,6 +123,42 @@ class CrepeEmbedding(Embedding):
         frames = frames - frames.mean(-1, keepdim=True)
         frames = frames / frames.std(-1, keepdim=True).clamp_min(1e-10)  # (B, E, 1024)
         return torch.stack([self.network.embed(clip).flatten(1) for clip in frames])
+
+
+class TranskunEmbedding(Embedding):
+    """What Transkun, a piano transcriber trained on MAESTRO, knows of the notes (Yan and Duan 2024).
+
+    The features from which it decides, averaged over its keys and over each quarter of a second. It hears
+    notes where statistics of a spectrogram hear colour, and costs about a second of a CPU's time per second
+    of audio, 16 at least for each clip.
+
+    Args:
+        segment_seconds: Length of the parts that get one vector each.
+
+    Raises:
+        OptionError: If transkun is not installed.
+    """
+
+    name = "transkun"
+
+    def __init__(self, segment_seconds: float = 0.25) -> None:
+        super().__init__()
+        self.network: Any = transkun_network()
+        self.sample_rate = self.network.fs
+        self.size = self.network.conf.baseSize * self.network.conf.scoringExpansionFactor
+        self.segment_frames = max(round(segment_seconds * self.sample_rate / self.network.hopSize), 1)
+
+    def embed(self, waveform: Tensor) -> Tensor:
+        """See `Embedding.embed`; a shorter clip is one vector, a shorter rest is dropped."""
+        return torch.stack([self._embed_one(clip) for clip in waveform])
+
+    def _embed_one(self, clip: Tensor) -> Tensor:
+        length = round(SEGMENT_SECONDS * self.sample_rate)
+        num_frames = max(len(clip) // self.network.hopSize, 1)
+        parts = nn.functional.pad(clip, (0, -len(clip) % length)).split(length)
+        features = torch.cat([transkun_features(self.network, part) for part in parts])[:num_frames]  # (N, F)
+        taken = min(self.segment_frames, num_frames)
+        return features.unfold(0, taken, taken).mean(-1)
 
 
 class ClapEmbedding(Embedding):

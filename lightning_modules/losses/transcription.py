@@ -1,0 +1,99 @@
+"""How far what a transcriber says is from the notes that were played."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from datamodules.batch import NoteBatch
+from lightning_modules.networks.transcriber import LOWEST_PITCH, NUM_KEYS, NoteLogits
+from lightning_modules.numerics.precision import full_precision
+
+ONSET_REACH_FRAMES = 2.0
+"""An onset is 1 at its own time and falls to 0 this many frames away: peaks may lie between frames."""
+
+
+class NoteTargets(NamedTuple):
+    """What a transcriber should say of each key and frame.
+
+    Attributes:
+        onset: (B, K, N), a triangle of height 1 around each onset.
+        sounding: (B, K, N), 1 from each onset until the damper falls, else 0.
+        velocity: (B, K, N), velocity / 127 where `onset` is above 0, else 0.
+    """
+
+    onset: Tensor
+    sounding: Tensor
+    velocity: Tensor
+
+
+class TranscriptionLosses(NamedTuple):
+    """Terms, unweighted scalars.
+
+    Attributes:
+        onset: Binary cross-entropy in nats, summed over keys, averaged over clips and frames.
+        sounding: The same.
+        velocity: Binary cross-entropy of velocity / 127 in nats, averaged over frames weighted by `onset`.
+    """
+
+    onset: Tensor
+    sounding: Tensor
+    velocity: Tensor
+
+
+def note_targets(notes: NoteBatch, num_frames: int, hop_samples: int, sample_rate: int) -> NoteTargets:
+    """Lay notes out over keys and frames, on their own device and without waiting for it.
+
+    Notes outside the keyboard of 88 keys are left out. Sounds end with `sounding_offset`.
+
+    Args:
+        notes: Of B clips.
+        num_frames: N; frame n is at sample n * hop_samples.
+        hop_samples: Distance between frames in samples.
+        sample_rate: In Hz.
+    """
+    key = notes.pitch - LOWEST_PITCH  # (B, M)
+    known = notes.mask & (key >= 0) & (key < NUM_KEYS)
+    onset = (notes.onset_sample.double() + notes.onset_fraction) / hop_samples  # frames
+    offset = notes.sounding_offset.double() * sample_rate / hop_samples
+    size = (len(key), NUM_KEYS, num_frames + 1)  # what lies outside falls into the last column
+    clip = torch.arange(len(key), device=key.device)[:, None]
+    row = (clip * NUM_KEYS + key.clamp(0, NUM_KEYS - 1)) * (num_frames + 1)
+
+    struck, velocity, edges = torch.zeros(3, *size, device=key.device).flatten(1)
+    for step in range(-1, 3):
+        frame = onset.floor() + step
+        level = (1.0 - (frame - onset).abs() / ONSET_REACH_FRAMES).float()
+        inside = known & (frame >= 0) & (frame < num_frames) & (level > 0)
+        place = row + torch.where(inside, frame, float(num_frames)).long()
+        struck = struck.scatter_reduce(0, place.flatten(), (level * inside).flatten(), "amax")
+        force = notes.velocity / 127.0 * inside
+        velocity = velocity.scatter_reduce(0, place.flatten(), force.flatten(), "amax")
+    for time, sign in ((onset, 1.0), (offset, -1.0)):
+        # seconds come as float32: what is within a thousandth of a frame is that frame
+        place = row + (time - 1e-3).ceil().clamp(0, num_frames).long()
+        edges = edges.scatter_add(0, place.flatten(), (sign * known).flatten())
+    sounding = (edges.view(size).cumsum(-1) > 0.5).float()
+    return NoteTargets(struck.view(size)[..., :-1], sounding[..., :-1], velocity.view(size)[..., :-1])
+
+
+def transcription_losses(
+    logits: NoteLogits, targets: NoteTargets, onset_weight: float = 2.0
+) -> TranscriptionLosses:
+    """See `TranscriptionLosses`.
+
+    Args:
+        logits: What the transcriber says.
+        targets: What it should say.
+        onset_weight: How much more an onset counts than its absence: most keys are silent most of the time.
+    """
+    with full_precision(logits.onset.device):
+        cross_entropy = functional.binary_cross_entropy_with_logits
+        weight = 1.0 + (onset_weight - 1.0) * targets.onset
+        onset = cross_entropy(logits.onset.float(), targets.onset, weight)
+        sounding = cross_entropy(logits.sounding.float(), targets.sounding)
+        velocity = cross_entropy(logits.velocity.float(), targets.velocity, targets.onset, reduction="sum")
+        return TranscriptionLosses(
+            onset * NUM_KEYS, sounding * NUM_KEYS, velocity / targets.onset.sum().clamp_min(1.0)
+        )

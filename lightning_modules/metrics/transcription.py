@@ -1,0 +1,184 @@
+"""The notes that an independent transcriber hears: Transkun (Yan and Duan 2024), its weights in its package.
+
+Transkun was trained on the training split of MAESTRO: it knows that sound, and scores of real recordings of
+MAESTRO flatter. It does not know the models of this project.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from datamodules.files import whole_file
+from lightning_modules.audio.notes import HeardNotes
+from lightning_modules.errors import OptionError
+
+SEGMENT_SECONDS = 16.0
+"""What Transkun was trained on and looks at at once: a shorter clip is followed by silence (without, notes of
+clips of 3 s are missed), a longer one cut into segments that overlap by half."""
+QUIETEST_PEAK = 1e-4
+"""-80 dB of full scale. Transkun levels every clip first: fainter ones would be rounding errors to it."""
+
+
+def transkun_network() -> nn.Module:
+    """Transkun 2 with its weights, frozen, on the CPU.
+
+    Raises:
+        OptionError: If the package is not installed.
+    """
+    try:
+        import transkun
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*torch.jit.script.*")  # which it imports with
+            from transkun.ModelTransformer import TransKun
+    except ImportError as error:
+        raise OptionError(
+            f"Hearing notes needs the package transkun, which cannot be imported ({error})",
+            'pip install -e ".[transcription]"',
+        ) from error
+    folder = Path(transkun.__file__).parent / "pretrained"
+    config = TransKun.Config()
+    for name, value in json.loads((folder / "2.0.conf").read_text())["Model"]["config"].items():
+        setattr(config, name, value)
+    network = TransKun(conf=config)
+    checkpoint = torch.load(folder / "2.0.pt", map_location="cpu", weights_only=True)
+    network.load_state_dict(checkpoint.get("best_state_dict", checkpoint.get("state_dict")), strict=False)
+    return network.requires_grad_(False).eval()
+
+
+def transkun_features(network: Any, segment: Tensor) -> Tensor:  # noqa: ANN401 (the package is not typed)
+    """What Transkun decides from, averaged over its keys: (T,) of `SEGMENT_SECONDS` at its rate -> (N, F)."""
+    from transkun.Util import makeFrame
+
+    frames = makeFrame(segment[None], network.hopSize, network.windowSize)
+    with without_checkpoint_warnings():
+        _, context = network.processFramesBatch(frames[None])  # (1, keys, N, F)
+    return context[0].mean(0)
+
+
+@contextmanager
+def without_checkpoint_warnings() -> Iterator[None]:
+    """Transkun checkpoints activations, which without gradients does nothing and is warned of."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(use_reentrant|requires_grad=True).*")
+        yield
+
+
+class NoteListener:
+    """Hears the notes of clips, each only once: what was heard is kept under a hash of the samples.
+
+    Args:
+        cache_dir: Folder in which what was heard is kept for other processes; None for memory alone.
+        budget_seconds: How many seconds of audio may be listened to, 16 at least for each clip, none for one
+            that is known; None for all.
+        progress: Called after each clip with the seconds of audio that it took, 0 if it was known.
+        device: Where the network runs.
+
+    Attributes:
+        heard_seconds: Seconds of audio listened to so far.
+
+    Raises:
+        OptionError: If transkun is not installed.
+    """
+
+    def __init__(
+        self,
+        cache_dir: str | Path | None = None,
+        budget_seconds: float | None = None,
+        progress: Callable[[float], object] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.budget_seconds = budget_seconds
+        self.progress = progress
+        self.network: Any = transkun_network().to(device)
+        self.device = torch.device(device)
+        self.heard_seconds = 0.0
+        self._known: dict[str, HeardNotes] = {}
+
+    def __call__(self, waveform: Tensor, sample_rate: int) -> HeardNotes | None:
+        """The notes that begin within a clip; their offsets are where the sound ends.
+
+        Args:
+            waveform: (C, T) in [-1, 1], at any rate.
+            sample_rate: In Hz.
+
+        Returns:
+            None if the clip is not known and the budget is spent.
+        """
+        samples = np.ascontiguousarray(waveform.detach().float().cpu().numpy())
+        key = content_key(samples, sample_rate)
+        seconds = max(samples.shape[-1] / sample_rate, SEGMENT_SECONDS)
+        notes = self._recall(key)
+        if notes is None:
+            if self.budget_seconds is not None and self.heard_seconds + seconds > self.budget_seconds:
+                return None
+            notes = self._listen(samples, sample_rate)
+            self.heard_seconds += seconds
+            self._remember(key, notes)
+        else:
+            seconds = 0.0
+        if self.progress is not None:
+            self.progress(seconds)
+        return notes
+
+    def batch(self, waveform: Tensor, sample_rate: int) -> Sequence[HeardNotes | None]:
+        """The notes of each clip of (B, C, T)."""
+        return [self(clip, sample_rate) for clip in waveform]
+
+    @torch.no_grad()
+    def _listen(self, samples: np.ndarray, sample_rate: int) -> HeardNotes:
+        if not np.isfinite(samples).all() or np.abs(samples).max(initial=0.0) < QUIETEST_PEAK:
+            return HeardNotes.from_rows([])
+        seconds = samples.shape[-1] / sample_rate
+        audio = torch.from_numpy(resampled_to(self.network.fs, samples, sample_rate))  # (T', C)
+        missing = round(SEGMENT_SECONDS * self.network.fs) - len(audio)
+        audio = functional.pad(audio, (0, 0, 0, max(missing, 0))).to(self.device)
+        step = SEGMENT_SECONDS if missing >= 0 else SEGMENT_SECONDS / 2
+        with without_checkpoint_warnings():
+            heard = self.network.transcribe(audio, stepInSecond=step, segmentSizeInSecond=SEGMENT_SECONDS)
+        return HeardNotes.from_rows(
+            [
+                (float(note.start), note.pitch, float(note.end), min(max(note.velocity, 1), 127))
+                for note in heard
+                if note.pitch > 0 and note.start < seconds  # pedals have negative numbers
+            ]
+        )
+
+    def _recall(self, key: str) -> HeardNotes | None:
+        if key not in self._known and self.cache_dir is not None:
+            path = self.cache_dir / f"{key}.npz"
+            if path.is_file():
+                with np.load(path, allow_pickle=False) as kept:
+                    self._known[key] = HeardNotes(*(kept[name] for name in HeardNotes._fields))
+        return self._known.get(key)
+
+    def _remember(self, key: str, notes: HeardNotes) -> None:
+        self._known[key] = notes
+        if self.cache_dir is not None:
+            self.cache_dir.mkdir(parents=True, exist_ok=True)
+            with whole_file(self.cache_dir / f"{key}.npz") as part, part.open("wb") as file:
+                np.savez(file, **notes._asdict())
+
+
+def content_key(samples: np.ndarray, sample_rate: int) -> str:
+    """Hash of a clip (C, T) and its rate."""
+    digest = hashlib.blake2b(f"transkun 2.0 {sample_rate} {samples.shape}".encode(), digest_size=16)
+    digest.update(samples.tobytes())
+    return digest.hexdigest()
+
+
+def resampled_to(rate: int, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """(C, T) at `sample_rate` -> (T', C) float32 at `rate`."""
+    import soxr
+
+    return soxr.resample(samples.T, sample_rate, rate).astype(np.float32)

@@ -1,0 +1,126 @@
+"""What Transkun hears, and that it listens to each clip once."""
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.mini.piano import Piano
+from lightning_modules.audio.notes import HeardNotes
+from lightning_modules.metrics.note_scores import note_f_score, velocity_correlation
+from lightning_modules.metrics.transcription import NoteListener, content_key
+
+pytest.importorskip("transkun")
+
+RATE = 16_000
+SECONDS = 3.0
+
+
+ROWS = [(0.3, 60, 1.2, 40), (0.8, 64, 1.8, 100), (1.4, 67, 2.2, 70), (2.0, 55, 2.8, 90)]
+
+
+def played(rate: int) -> torch.Tensor:
+    """`ROWS` on the piano of the embedded release: (2, T)."""
+    piano = Piano(rate)
+    sound = np.zeros((2, round(SECONDS * rate)))
+    for onset, pitch, offset, velocity in ROWS:
+        target = sound[:, round(onset * rate) :]
+        note = piano.note(pitch, velocity, offset - onset)[:, : target.shape[1]]
+        target[:, : note.shape[1]] += note
+    return torch.from_numpy(0.3 * sound / np.abs(sound).max()).float()
+
+
+@pytest.fixture(scope="module")
+def listener() -> NoteListener:
+    return NoteListener()
+
+
+@pytest.mark.slow  # a quarter of a minute of a CPU for each clip
+def test_notes_are_heard_at_any_rate_and_from_either_side(listener):
+    reference = HeardNotes.from_rows(ROWS)
+    for rate, channels in ((RATE, 1), (44_100, 2)):
+        heard = listener(played(rate)[:channels], rate)
+        assert note_f_score(reference, heard) == 1.0
+        assert velocity_correlation(reference, heard) > 0.9
+
+
+@pytest.mark.slow
+def test_noise_and_silence_have_no_notes(listener):
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.1 * torch.randn(1, 2 * RATE, generator=generator)
+    for clip in (
+        noise,
+        torch.zeros(1, 2 * RATE),
+        1e-5 * noise,
+        torch.full((1, RATE), float("nan")),
+        noise[:, :1],
+    ):
+        assert len(listener(clip, RATE).pitch) == 0
+
+
+class CountingNetwork:
+    """Hears one note, and counts."""
+
+    fs = 44_100
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, float, float]] = []
+
+    def transcribe(self, audio, stepInSecond, segmentSizeInSecond):
+        from types import SimpleNamespace
+
+        self.calls.append((len(audio), stepInSecond, segmentSizeInSecond))
+        note = SimpleNamespace(start=0.5, end=0.7, pitch=60, velocity=0)
+        pedal = SimpleNamespace(start=0.1, end=0.7, pitch=-64, velocity=80)
+        late = SimpleNamespace(start=1e6, end=2e6, pitch=61, velocity=80)
+        return [note, pedal, late]
+
+
+@pytest.fixture
+def counted(monkeypatch) -> CountingNetwork:
+    network = CountingNetwork()
+    network.to = lambda device: network
+    monkeypatch.setattr("lightning_modules.metrics.transcription.transkun_network", lambda: network)
+    return network
+
+
+def clip(seconds: float, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(1, round(seconds * RATE), generator=generator)
+
+
+def test_each_clip_is_listened_to_once(counted, tmp_path):
+    taken = []
+    listener = NoteListener(tmp_path, progress=taken.append)
+    first, again = listener(clip(1.0), RATE), listener(clip(1.0).clone(), RATE)
+    assert len(counted.calls) == 1
+    assert taken == [16.0, 0.0]
+    assert first.pitch.tolist() == again.pitch.tolist() == [60]  # no pedal, nothing behind the end
+    assert first.velocity.tolist() == [1]  # MIDI has no note of velocity 0
+    NoteListener(tmp_path)(clip(1.0), RATE)  # another process
+    assert len(counted.calls) == 1
+    listener(clip(1.0, seed=1), RATE)
+    listener(clip(1.0), RATE // 2)
+    assert len(counted.calls) == 3
+
+
+def test_the_budget_is_kept_and_what_is_known_costs_nothing(counted):
+    listener = NoteListener(budget_seconds=40.0)
+    clips = torch.stack([clip(1.0, seed) for seed in range(4)])
+    heard = listener.batch(clips, RATE)
+    assert [notes is not None for notes in heard] == [True, True, False, False]
+    assert listener(clips[1], RATE) is not None
+    assert listener.heard_seconds == 32.0
+
+
+def test_a_clip_fills_a_segment_and_a_long_one_is_cut_into_halves(counted):
+    listener = NoteListener()
+    listener(clip(8.0), RATE)
+    listener(clip(20.0), RATE)
+    assert counted.calls == [(16 * 44_100, 16.0, 16.0), (20 * 44_100, 8.0, 16.0)]
+
+
+def test_the_key_is_of_samples_shape_and_rate():
+    mono = np.zeros((1, 8), dtype=np.float32)
+    keys = {content_key(mono, RATE), content_key(mono, 8000), content_key(mono.reshape(2, 4), RATE)}
+    assert len({*keys, content_key(mono + 1, RATE)}) == 4
+    assert content_key(mono.copy(), RATE) in keys
