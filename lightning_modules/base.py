@@ -1,7 +1,7 @@
 """The contract between generative models and everything around them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 
 from lightning_modules.audio.notes import NoteList
+from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import check_fits, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.distributions.priors import Prior
@@ -185,13 +186,14 @@ class GenerativeModule(pl.LightningModule, ABC):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # Lightning's opens those of one class alone
-        cls, path: str | Path, map_location: str | torch.device = "cpu"
+        cls, path: str | Path, map_location: str | torch.device = "cpu", trust: Collection[str] = ()
     ) -> Self:
         """Open any checkpoint of any model from its path alone.
 
         Args:
             path: A checkpoint that this program wrote.
             map_location: Device of the weights.
+            trust: Packages whose classes may be built beside the program's own and that of this class.
 
         Returns:
             The module, of the class that the checkpoint names, in evaluation mode.
@@ -203,9 +205,13 @@ class GenerativeModule(pl.LightningModule, ABC):
         """
         checkpoint = read_checkpoint(path, map_location)
         content = checkpoint[KEY]
-        module = instantiate(content["module"], cls, f"model of {path}")
+        weights = checkpoint["state_dict"]
+        package = cls.__module__.partition(".")[0]
+        module = instantiate(
+            content["module"], cls, f"model of {path}", (package, *trust), allocation_allowed(weights)
+        )
         try:
-            module.load_state_dict(checkpoint["state_dict"])
+            module.load_state_dict(weights)
         except RuntimeError as error:
             raise CheckpointError(
                 f"The weights in {path} do not fit {type(module).__name__} of this version: {error}",

@@ -56,6 +56,12 @@ def toy_yaml(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def toys_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoints of the tests hold classes of `tests/toys`, as those of a person's own package."""
+    monkeypatch.setenv("LIGHTNING_TRUST", "toy_experiment")
+
+
+@pytest.fixture(autouse=True)
 def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may reach W&B, whatever account is configured on the machine; most need no logger at all."""
     monkeypatch.setenv("WANDB_MODE", "disabled")

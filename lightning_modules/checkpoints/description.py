@@ -10,15 +10,17 @@ code from it.
 import functools
 import inspect
 import os
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol, TypeVar
 
 import torch
 
+from lightning_modules.checkpoints.allocation import AllocationLimit
 from lightning_modules.checkpoints.file import FORMAT, KEY
-from lightning_modules.errors import CheckpointError
+from lightning_modules.checkpoints.trust import check_description
+from lightning_modules.errors import CheckpointError, ExperimentError
 
 Role = TypeVar("Role")
 _PLAIN = (bool, int, float, str, type(None))
@@ -188,25 +190,37 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def instantiate(description: dict[str, Any], role: type[Role], where: str = "module") -> Role:
+def instantiate(
+    description: dict[str, Any],
+    role: type[Role],
+    where: str = "module",
+    trust: Collection[str] = (),
+    allowed_bytes: int | None = None,
+) -> Role:
     """Build the object that `describe` described; weights are at their initial values.
 
     Args:
         description: A `class_path` and its `init_args`.
         role: Base class of the object that is asked for.
         where: What the object is, for errors.
+        trust: Packages whose classes may be built for it beside the program's own; see `checkpoints.trust`.
+        allowed_bytes: Most memory that its tensors may take; None for any.
 
     Raises:
-        CheckpointError: If a class no longer exists, is not of the type that its place asks for, or does not
-            take the arguments.
+        CheckpointError: If a class may not be built for a file, no longer exists, is not of the type that its
+            place asks for, or does not take the arguments.
+        ExperimentError: If a class itself refuses the arguments.
     """
-    import jsonargparse
-
-    _check_class_exists(description["class_path"], where)
+    check_description(description, role, where, trust)
+    limit = nullcontext() if allowed_bytes is None else AllocationLimit(allowed_bytes, where)
     try:
         parser = _parser(role)
-        return parser.instantiate(parser.parse_object({"part": description})).part
-    except jsonargparse.ArgumentError as error:
+        parsed = parser.parse_object({"part": description})
+        with limit:
+            return parser.instantiate(parsed).part
+    except ExperimentError:
+        raise
+    except Exception as error:  # whatever arguments that make no sense let a constructor raise
         raise CheckpointError(
             f"The {where} {description.get('class_path')} cannot be rebuilt from its description: {error}",
             "install the version of this program that wrote it",
@@ -217,17 +231,7 @@ def _parser(role: type) -> Any:  # noqa: ANN401 (jsonargparse is imported late)
     """Builds a `role` from a description, and nothing that does not type-check."""
     import jsonargparse
 
+    jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False)
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(role, "part", required=True, fail_untyped=False)
     return parser
-
-
-def _check_class_exists(class_path: str, where: str) -> None:
-    module_name, _, class_name = class_path.rpartition(".")
-    try:
-        getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise CheckpointError(
-            f"The {where} is of the class {class_path}, which does not exist here ({error})",
-            "install the package that has it, in the version that wrote the file",
-        ) from error

@@ -40,11 +40,27 @@ def check_is_whole(path: Path) -> None:
     raise CheckpointError(f"{path} is not a checkpoint", "give a file that `lightning fit` wrote")
 
 
+def check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    """Make sure that a zip holds no more than it is large: neither torch nor numpy compress.
+
+    Raises:
+        CheckpointError: If it does.
+    """
+    members = archive.infolist()
+    compressed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
+    if compressed or sum(member.file_size for member in members) > path.stat().st_size:
+        what = f"{compressed[0]} is compressed" if compressed else "its parts overlap"
+        raise CheckpointError(
+            f"{path} would become larger than the file is: {what}", "use a file that this program wrote"
+        )
+
+
 def _check_sums(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_members(path, archive)
             bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
     if bad is not None:
         raise CheckpointError(
@@ -68,10 +84,10 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
             f"{path} holds pickled objects besides tensors and plain values; opening those could run code",
             "save a checkpoint with this program, which writes none",
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # whatever a damaged file makes torch raise
         raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
     content = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(content, dict) or "state_dict" not in checkpoint:
+    if not isinstance(content, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(
             f"{path} is a checkpoint, but not one of this program: it has no {KEY!r}",
             "give one that `lightning fit` wrote",
@@ -81,7 +97,26 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
             f"{path} has the format {content.get('format')}; this version reads format {FORMAT}",
             f"install the version that wrote it: {content.get('versions')}",
         )
+    _check_content(path, content, checkpoint["state_dict"])
     return checkpoint
+
+
+def _check_content(path: Path, content: dict[str, Any], weights: dict[Any, Any]) -> None:
+    """Whether the parts that others rely on are there, of the types that they have."""
+    kinds = {"module": dict, "sample_rate": int, "clip_samples": int, "channels": int, "versions": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(content.get(name), kind)]
+    if not wrong and not isinstance(content["module"].get("class_path"), str):
+        wrong = ["module"]
+    wrong += [
+        f"state_dict.{name}"
+        for name, weight in weights.items()
+        if not isinstance(name, str) or not isinstance(weight, torch.Tensor)
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{path} is damaged: {wrong[0]} is missing, or not what it should be",
+            "use another checkpoint of the run",
+        )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -1,15 +1,23 @@
 """The `lightning` command: the Trainer's verbs, and one verb per file in `lightning_modules/cli/commands`."""
 
+import argparse
 import ast
 import importlib
 import os
 import pkgutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_modules.cli import commands
 from lightning_modules.cli.installation import require_pair
 
+TRUST = "trust"
+TRUST_HELP = (
+    "Package of your own whose classes may be built for a checkpoint, a density or a run's config; may be "
+    "given more than once. LIGHTNING_TRUST=a,b does the same for every command."
+)
 TRAINER_VERBS = {
     "fit": "train a model",
     "validate": "score a checkpoint on the validation split",
@@ -33,10 +41,12 @@ def main(args: list[str] | None = None) -> None:
         print(overview())
         return
     try:
+        arguments, packages = without_trust(arguments)
         if arguments[0] != "doctor":  # which looks by itself, and says more
             asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
             require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)
-        run_verb(arguments)
+        with trusting(packages):
+            run_verb(arguments)
     except Exception as error:
         text = user_error_text(error)
         if text is None or os.environ.get("LIGHTNING_DEBUG"):
@@ -48,14 +58,14 @@ def main(args: list[str] | None = None) -> None:
 def run_verb(arguments: list[str]) -> None:
     """Hand over to the verb's module; imports happen here, so that help and mistakes are quick."""
     verb = arguments[0]
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, "")  # a model in the working folder can be named, as with `python -m`
+    let_working_folder_be_imported()
     if verb in tool_verbs():
         from lightning_modules.cli.help import tool_parser
 
         command = importlib.import_module(f"{commands.__name__}.{verb}")
         parser = tool_parser(verb, command.__doc__ or "")
         command.add_arguments(parser)
+        parser.add_argument(f"--{TRUST}", metavar="PACKAGE", help=TRUST_HELP)
         command.run(parser.parse_args(attached(arguments[1:])))
     elif verb in TRAINER_VERBS:
         # imported so that class names can be given without their module: --model VAE
@@ -66,6 +76,46 @@ def run_verb(arguments: list[str]) -> None:
     else:
         print(f"error: {verb!r} is not a verb of this program.\n\n{overview()}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def without_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Take `--trust PACKAGE` out of a command line: of a person's own words, never of a file's.
+
+    Returns:
+        The other arguments, and the packages.
+    """
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    scan.add_argument(f"--{TRUST}", action="append", default=[])
+    found, others = scan.parse_known_args(arguments)
+    return others, found.trust
+
+
+@contextmanager
+def trusting(packages: list[str]) -> Iterator[None]:
+    """Trust packages beside those of `LIGHTNING_TRUST`, also in the processes that a command starts."""
+    name = "LIGHTNING_TRUST"
+    former = os.environ.get(name)
+    if packages:
+        os.environ[name] = ",".join([*([former] if former else []), *packages])
+    try:
+        yield
+    finally:
+        if former is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = former
+
+
+def let_working_folder_be_imported() -> None:
+    """A model in a file of the working folder can be named by every verb.
+
+    The folder is named in full, for the parser changes into the folder of each config that it reads, and
+    comes last, so that nothing in it stands in for an installed package.
+    """
+    folder = os.getcwd()
+    sys.path[:] = [folder if entry == "" else entry for entry in sys.path]
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def attached(arguments: list[str]) -> list[str]:

@@ -18,11 +18,13 @@ import lightning_modules
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.checkpoints.file import AtomicCheckpointIO
+from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.errors import ExperimentError
 from lightning_modules.loggers.run_loggers import run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
+from lightning_modules.runs.config import check_config
 from lightning_modules.runs.folder import latest_config, plan_run, run_of_checkpoint
 from lightning_modules.runs.resume import AUTO, find_checkpoint, readable_checkpoint
 from lightning_modules.training.compile import Compile
@@ -54,7 +56,9 @@ class TrainerCLI(LightningCLI):
             getattr(lightning_modules, name)  # imported so that class names can be given alone: --model VAE
         # `${data.init_args.sample_rate}` in an experiment file means that file's own top level, also under
         # `fit:`
-        jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+        jsonargparse.set_parsing_settings(
+            omegaconf_absolute_to_relative_paths=True, instantiate_subclass_spec_in_any=False
+        )
         OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
         OmegaConf.register_resolver("product", lambda *factors: math.prod(factors), replace=True)
         # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
@@ -115,6 +119,7 @@ class TrainerCLI(LightningCLI):
             default=False,
             help="Pass over a damaged checkpoint and go on from the run's previous one.",
         )
+        parser.add_argument("--trust", type=str | None, metavar="PACKAGE", help=TRUST_HELP)
         parser.add_class_arguments(WandbOptions, "wandb")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         for option in SHARED_OPTIONS:
@@ -154,6 +159,7 @@ class TrainerCLI(LightningCLI):
         # saved so that the same thing can be started again, as a new run
         saved = self.config[self.subcommand].clone()
         saved.experiment, saved.run_id, saved.ckpt_path = self.run.experiment, None, None
+        saved.pop("trust")
         self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_unset=False)
         saved.pop("config", None)
         self.saved_options: dict[str, Any] = saved.as_dict()
@@ -237,7 +243,15 @@ def with_run_config(arguments: list[str]) -> list[str]:
         return arguments
     checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id)
     folder = checkpoint and run_of_checkpoint(checkpoint)
-    return [arguments[0], "--config", str(latest_config(folder)), *arguments[1:]] if folder else arguments
+    if folder is None:
+        return arguments
+    config = latest_config(folder)
+    check_config(
+        config,
+        objects={"model": GenerativeModule, "data": pl.LightningDataModule},
+        arguments={"trainer": pl.Trainer, "checkpoint": RunCheckpoint, "wandb": WandbOptions},
+    )
+    return [arguments[0], "--config", str(config), *arguments[1:]]
 
 
 def scan_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -20,11 +20,13 @@ from torch import Tensor
 
 from datamodules.files import whole_file
 from lightning_modules.base import GenerativeModule
+from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import describe, instantiate
+from lightning_modules.checkpoints.file import check_members
 from lightning_modules.distributions.autoregressive_prior import AutoregressivePrior
 from lightning_modules.distributions.mixture_priors import GaussianMixture
 from lightning_modules.distributions.priors import Prior
-from lightning_modules.errors import CheckpointError, OptionError
+from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
 
 FORMAT = 1
 HEADER = "header"
@@ -212,26 +214,44 @@ def load_density(path: str | Path) -> SavedDensity:
         CheckpointError: If it is missing, damaged, or no density of this version.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_members(Path(path), archive)
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
         header = json.loads(str(arrays.pop(HEADER)))
+        weights = {name: torch.from_numpy(value) for name, value in arrays.items()}
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path} does not exist", "make it with `lightning fit_density CHECKPOINT`"
         ) from error
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except ExperimentError:
+        raise
+    except Exception as error:  # whatever a damaged file makes numpy, zipfile and json raise
         raise CheckpointError(
             f"{path} is no density, or damaged ({error})",
             "make it anew with `lightning fit_density CHECKPOINT`",
         ) from error
+    if not isinstance(header, dict) or not isinstance(header.get("density"), dict):
+        raise CheckpointError(
+            f"{path} is no density: its header says nothing of one",
+            "make it anew with `lightning fit_density CHECKPOINT`",
+        )
     if header.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has the format {header.get('format')}; this version reads format {FORMAT}",
             "make it anew with `lightning fit_density CHECKPOINT`",
         )
-    density = instantiate(header["density"], Prior, f"density in {path}")
-    density.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
-    return SavedDensity(density.eval().requires_grad_(False), header["checkpoint"])
+    density = instantiate(
+        header["density"], Prior, f"density in {path}", allowed_bytes=allocation_allowed(weights)
+    )
+    try:
+        density.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"The arrays in {path} are not those of its {type(density).__name__}",
+            "make it anew with `lightning fit_density CHECKPOINT`",
+        ) from error
+    return SavedDensity(density.eval().requires_grad_(False), str(header.get("checkpoint")))
 
 
 def use_density(module: GenerativeModule, path: str | Path) -> None:

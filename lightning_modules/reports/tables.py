@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightning_modules.errors import RunError
 from lightning_modules.reports.results import RunResults, Score
+from lightning_modules.runs.config import parse_config
 
 FLOOR = "floor"
 BETTER = {"lower": "lower is better", "higher": "higher is better"}
@@ -115,12 +117,10 @@ def config_differences(configs: Sequence[str]) -> list[tuple[str, tuple[str, ...
 
 
 def _parsed(config: str) -> Any:  # noqa: ANN401 (any YAML)
-    import yaml  # type: ignore[import-untyped]  # ships no type information
-
     try:
-        return yaml.safe_load(config) or {}
-    except yaml.YAMLError:
-        return {"(unreadable)": config}
+        return parse_config(config, "config.yaml") if config.strip() else {}
+    except RunError:
+        return {"(unreadable)": config[:1000]}
 
 
 def _flattened(value: Any, prefix: str = "") -> dict[str, str]:  # noqa: ANN401 (any YAML)

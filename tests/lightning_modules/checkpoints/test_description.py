@@ -188,11 +188,13 @@ def test_description_that_does_not_fit_this_version(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="has the format 99; this version reads format 1"):
         load_module(path)
     gone = {"class_path": "toy_experiment.Gone", "init_args": {}}
-    with pytest.raises(CheckpointError, match=r"of the class toy_experiment.Gone, which does not exist here"):
+    with pytest.raises(
+        CheckpointError, match=r"toy_experiment\.Gone \(at description\), which does not exist"
+    ):
         load_module(changed(path, gone))
-    with pytest.raises(CheckpointError, match=r"cannot be rebuilt from its description(.|\n)*Linear"):
+    with pytest.raises(CheckpointError, match=r"torch\.nn\.Linear \(at description\), which is no part"):
         load_module(changed(path, {"class_path": "torch.nn.Linear", "init_args": {}}))
-    with pytest.raises(CheckpointError, match=r"cannot be rebuilt from its description(.|\n)*old_option"):
+    with pytest.raises(CheckpointError, match=r"old_option is an argument that ToyModule does not take"):
         unknown = {"sample_rate": 8000, "clip_samples": 1600, "old_option": 1}
         load_module(changed(path, {"class_path": "toy_experiment.ToyModule", "init_args": unknown}))
 

@@ -1,0 +1,94 @@
+"""A run's config.yaml: read within limits, and looked at before anything in it is built."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning_modules.checkpoints.trust import Inspection, trusted_packages
+from lightning_modules.errors import RunError
+
+LARGEST_BYTES = 2**20
+MAX_NODES = 50_000
+MAX_DEPTH = 40
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The options in a run's config.
+
+    Raises:
+        RunError: If it cannot be read, is no table of options, or is made to fill the memory.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        return parse_config(content.decode("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error})", "give the options again with --config FILE.yaml"
+        ) from error
+
+
+def parse_config(text: str, where: str) -> dict[str, Any]:
+    """The options in YAML.
+
+    Args:
+        text: YAML that this program wrote.
+        where: Its file, for errors.
+
+    Raises:
+        RunError: If it is no table of options, or is made to fill the memory.
+    """
+    import yaml  # type: ignore[import-untyped]  # ships no type information
+
+    remedy = "use the file that this program wrote, or give the options with --config FILE.yaml"
+    if len(text) > LARGEST_BYTES:
+        raise RunError(f"{where} is larger than {LARGEST_BYTES:,} bytes", remedy)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        # counted before the objects are made: aliases may stand for as many nodes as one likes
+        if root is not None and _size(root, {}, 0) > MAX_NODES:
+            raise RunError(f"{where} holds more than {MAX_NODES:,} values", remedy)
+        content = yaml.safe_load(text)
+    except RecursionError as error:
+        raise RunError(f"{where} is nested deeper than {MAX_DEPTH} levels", remedy) from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise RunError(f"{where} is no YAML: {error}", remedy) from error
+    if not isinstance(content, dict):
+        raise RunError(f"{where} is no table of options", remedy)
+    return content
+
+
+def _size(node: Any, sizes: dict[int, int], depth: int) -> int:  # noqa: ANN401 (yaml ships no types)
+    """Nodes below and with `node`, each alias counted in full."""
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if id(node) not in sizes:
+        values = node.value if isinstance(node.value, list) else []
+        below = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+        sizes[id(node)] = 1 + sum(_size(part, sizes, depth + 1) for part in below)
+    return sizes[id(node)]
+
+
+def check_config(path: Path, objects: Mapping[str, object], arguments: Mapping[str, Any]) -> None:
+    """Make sure that the config of a run names nothing that may not be built; see `checkpoints.trust`.
+
+    Args:
+        path: The config.
+        objects: Its sections that describe an object: name -> base class.
+        arguments: Its sections that hold the arguments of a constructor: name -> class.
+
+    Raises:
+        RunError: If it cannot be read.
+        CheckpointError: If it names what may not be built.
+    """
+    inspection = Inspection(str(path), trusted_packages())
+    for name, value in read_config(path).items():
+        if not isinstance(name, str) or not name.isidentifier() or name in ("config", "trust"):
+            raise RunError(
+                f"{path} has the option {name!r}, which a run never writes",
+                "use the file that this program wrote, or give the options with --config FILE.yaml",
+            )
+        if name in arguments and value is not None:
+            inspection.check_arguments(value, arguments[name], name)
+        else:
+            inspection.check(value, objects.get(name, str | list[str] | None), name)
