@@ -221,8 +221,9 @@ def instantiate(
     except ExperimentError:
         raise
     except Exception as error:  # whatever arguments that make no sense let a constructor raise
+        reason = str(error).partition("\nGiven value")[0]  # of which there may be pages
         raise CheckpointError(
-            f"The {where} {description.get('class_path')} cannot be rebuilt from its description: {error}",
+            f"The {where} {description.get('class_path')} cannot be rebuilt from its description: {reason}",
             "install the version of this program that wrote it",
         ) from error
 

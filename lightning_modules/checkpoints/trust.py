@@ -186,9 +186,7 @@ class Inspection:
     def _check_number(self, value: float, place: str) -> None:
         is_seed = "seed" in place.rpartition(".")[2]
         if not is_seed and math.isfinite(value) and abs(value) > LARGEST_NUMBER:
-            raise self._refusal(
-                f"is {value}, more than the {LARGEST_NUMBER:,} that any argument may be", place
-            )
+            raise self._refusal(f"is {value}, and no argument may be more than {LARGEST_NUMBER:,}", place)
 
     def _is_allowed(self, class_path: str) -> bool:
         if any(_is_within(class_path, package) for package in LIGHTNING_PACKAGES):

@@ -221,6 +221,12 @@ def test_trust_does_not_come_along(vae, mark, tmp_path, capsys):
     assert nothing_ran(mark)
 
 
+def wide(hidden_size: int) -> dict[str, object]:
+    """The encoder of `make_vae`, far too wide."""
+    arguments = {"channels": 1, "hidden_size": hidden_size, "strides": [4, 4], "stem_channels": [6]}
+    return {"class_path": "lightning_modules.networks.encoder.ConvNeXtEncoder", "init_args": arguments}
+
+
 def deep(levels: int) -> object:
     value: object = 1
     for _ in range(levels):
@@ -232,7 +238,7 @@ def deep(levels: int) -> object:
     ("arguments", "message"),
     [
         ({"clip_samples": 10**9}, "no argument may be more than 100,000,000"),
-        ({"latent_size": 10**7}, "which its weights are not worth"),
+        ({"encoder": wide(3000)}, "which its weights are not worth"),
         ({"free_nats": deep(60)}, "nested deeper than 24 levels"),
         ({"free_nats": [0] * 30_000}, "more than 20000 values"),
     ],
