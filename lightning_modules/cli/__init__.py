@@ -36,12 +36,11 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback,
             unless `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
     """
-    arguments = sys.argv[1:] if args is None else args
+    arguments, packages = without_trust(sys.argv[1:] if args is None else args)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return
     try:
-        arguments, packages = without_trust(arguments)
         if arguments[0] != "doctor":  # which looks by itself, and says more
             asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
             require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)
