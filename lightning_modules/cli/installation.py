@@ -66,8 +66,16 @@ def require_pair(is_sure: bool = False) -> None:
 
 
 def failures() -> Iterator[tuple[str, str]]:
-    """Packages that cannot be imported, or whose compiled part does not work: name and reason."""
-    for name in [*(each.name for each in requirements()), *_optional()]:
+    """Packages that cannot be imported, or whose compiled part does not work: name and reason.
+
+    Torch and torchaudio are left out where `require_pair` finds fault with them.
+    """
+    try:
+        require_pair(is_sure=True)
+        told: tuple[str, ...] = ()
+    except InstallationError:
+        told = PAIR
+    for name in [*(each.name for each in requirements() if each.name not in told), *_optional()]:
         try:
             import_module(MODULES.get(name.lower(), name.replace("-", "_").lower()))
             OPERATIONS.get(name, lambda: None)()
@@ -87,6 +95,9 @@ def _version(name: str) -> str:
         return "0"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """First line of what was raised first, without the folder that it may begin with."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     text = next(iter(str(error).splitlines()), "")
     return re.sub(r"^/\S*/", "", text) or type(error).__name__

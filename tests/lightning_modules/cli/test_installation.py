@@ -34,7 +34,9 @@ def broken_torchaudio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A torchaudio that cannot be loaded and says another version, first on the path of new processes."""
     package = tmp_path / "planted" / "torchaudio"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("raise OSError('/x/libtorchaudio.so: undefined symbol: abc')")
+    broken = "raise OSError('/x/libtorchaudio.so: undefined symbol: abc')"
+    wrapped = f"try:\n    {broken}\nexcept OSError as error:\n    raise OSError('no library') from error\n"
+    (package / "__init__.py").write_text(wrapped)
     info = package.parent / "torchaudio-9.8.7.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torchaudio\nVersion: 9.8.7\n")
@@ -91,5 +93,5 @@ def test_doctor_names_the_pair(
     with pytest.raises(SystemExit):
         main(["doctor"])
     shown = capsys.readouterr().out
-    assert "this pair cannot be loaded (libtorchaudio.so: undefined symbol: abc)" in shown
+    assert shown.count("libtorchaudio.so: undefined symbol: abc") == 1, "told once"
     assert "Next: run `pip install 'torch==2.14.1' 'torchaudio==2.11.1'`" in shown
