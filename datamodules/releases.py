@@ -8,6 +8,17 @@ _BASE_URL = "https://storage.googleapis.com/magentadata/datasets/maestro"
 
 SPLITS = ("train", "validation", "test")
 
+COLUMNS = (
+    "canonical_composer",
+    "canonical_title",
+    "split",
+    "year",
+    "midi_filename",
+    "audio_filename",
+    "duration",
+)
+"""Of every release's table, in the order of the official one."""
+
 
 @dataclass(frozen=True)
 class Release:

@@ -1,19 +1,40 @@
 """A release's files, wherever they lie: a folder, a local zip or a remote zip, one member at a time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from datamodules.archive.byte_source import FsspecFile, LocalFile
-from datamodules.archive.http_file import HttpFile, TransferPolicy
-from datamodules.archive.wav_stream import ByteStream
 from datamodules.errors import ReleaseError
-from datamodules.releases import Release
 
 CRC_MARK = "crc"
 """Begins the second part of a fingerprint that is a checksum, not a time."""
+
+
+TABLE_BYTES = 1 << 24
+"""Largest table of a release that is read; the official ones have half a megabyte."""
+
+SMALL_MEMBER_BYTES = 1 << 24
+"""Largest member that is read in one piece; MIDI files have a quarter of a megabyte at most."""
+
+
+class ByteStream(Protocol):
+    """What is read from front to back, once.
+
+    Attributes:
+        name: What it is, for messages.
+        size: Number of bytes in all.
+    """
+
+    name: str
+    size: int
+
+    def readinto(self, target: memoryview) -> int:
+        """Fill `target` as far as there is content; returns the number of bytes."""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; fewer only at the end."""
 
 
 class Metadata(NamedTuple):
@@ -88,17 +109,18 @@ class Archive(ABC):
         """
 
     @abstractmethod
-    def open(self, member: str, keep: Path | None = None) -> AbstractContextManager[Path | ByteStream]:
-        """The content of a member, for as long as the context lasts: the path of a plain file, or a stream.
+    def open(self, member: str, keep: Path | None = None) -> AbstractContextManager[ByteStream]:
+        """The content of a member, for as long as the context lasts.
 
-        What a stream gave is checked by its size and CRC-32 when the context is left.
+        What came out of a packed archive is checked by its size and CRC-32 when the context is left.
 
         Args:
             member: Which member.
-            keep: Where a stream's content is also written, atomically, once it has proved sound.
+            keep: Where the content is also written, atomically, once it has proved sound.
 
         Raises:
             FileNotFoundError: If there is no such member.
+            AudioError: If it is no regular file of the release.
             CorruptMemberError: If the content is not what the archive promises.
         """
 
@@ -108,63 +130,6 @@ class Archive(ABC):
 
     def cancel(self) -> None:  # noqa: B027 (most archives never wait)
         """Make waiting reads of other threads give up soon."""
-
-
-class FolderArchive(Archive):
-    """An unpacked release.
-
-    Args:
-        root: The release's root folder: the one that holds the metadata and the year folders.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    @property
-    def location(self) -> str:  # noqa: D102
-        return str(self.root)
-
-    def members(self) -> list[str]:  # noqa: D102
-        files = (path for path in self.root.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.root).as_posix() for path in files)
-
-    def fingerprint(self, member: str) -> str | None:
-        """Size in bytes and time of the last change in nanoseconds."""
-        try:
-            status = (self.root / member).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return f"{status.st_size}-{status.st_mtime_ns}"
-
-    def packed_size(self, member: str) -> int:  # noqa: D102
-        return self.size(member)
-
-    def size(self, member: str) -> int:  # noqa: D102
-        path = self.root / member
-        return path.stat().st_size if path.is_file() else 0
-
-    def metadata(self, names: Sequence[str]) -> Metadata:  # noqa: D102
-        for name in names:
-            if (self.root / name).is_file():
-                return Metadata(f"{self.root}/{name}", self.read_bytes(name))
-        raise no_metadata(self.location, names)
-
-    def read_bytes(self, member: str) -> bytes:  # noqa: D102
-        path = self.root / member
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise ReleaseError(
-                f"cannot read {path}: {error.strerror}", "check the file's permissions"
-            ) from error
-
-    @contextmanager
-    def open(self, member: str, keep: Path | None = None) -> Iterator[Path | ByteStream]:
-        """The file's path; nothing has to be kept, as it lies there already."""
-        path = self.root / member
-        if not path.exists():
-            raise FileNotFoundError(path)
-        yield path
 
 
 def same_recording(fingerprint: str, other: str) -> bool:
@@ -184,51 +149,4 @@ def no_metadata(location: str, names: Sequence[str]) -> ReleaseError:
     return ReleaseError(
         f"{location} holds neither {' nor '.join(names)}",
         "restore the metadata from the official release, or set `release` to the version that lies there",
-    )
-
-
-def open_archive(
-    release: Release,
-    source: str | Path,
-    transfer: TransferPolicy | None = None,
-    memory: Path | None = None,
-) -> Archive:
-    """Open the release at `source`. Nothing is read over the network until it is needed.
-
-    Args:
-        release: Which release is expected there.
-        source: The release's root folder, or the folder that contains it; a zip file; or the URL of one.
-        transfer: How patient downloads are.
-        memory: Folder where the table and the directory of remote archives are kept between runs.
-
-    Raises:
-        ReleaseError: If `source` is none of these, or a folder without metadata of this release.
-    """
-    from datamodules.archive.zip_archive import RemoteZipArchive, ZipArchive
-
-    address = str(source)
-    if address.startswith(("http://", "https://")):
-        return RemoteZipArchive(HttpFile(address, transfer), release, memory)
-    if "://" in address:
-        return RemoteZipArchive(FsspecFile(address), release, memory)
-    path = Path(source).expanduser()
-    if path.is_file():
-        return ZipArchive(LocalFile(path), release)
-    return _open_folder(release, path)
-
-
-def _open_folder(release: Release, folder: Path) -> FolderArchive:
-    if not folder.is_dir():
-        raise ReleaseError(
-            f"source={str(folder)!r} is not a folder, a zip file or a URL: nothing is there",
-            f"give the folder {release.root}/ of the unpacked release, the folder that contains it, "
-            f"{release.root}.zip, or its URL",
-        )
-    for root in (folder, folder / release.root):
-        if any((root / name).is_file() for name in release.metadata_names):
-            return FolderArchive(root)
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-    raise ReleaseError(
-        f"source={str(folder)!r} holds neither {' nor '.join(release.metadata_names)} (found: {found})",
-        f"give the folder that holds {release.stem}.csv, or set `release` to the version that lies there",
     )

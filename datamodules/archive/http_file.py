@@ -6,14 +6,17 @@ fsspec's file reads ahead in blocks of 5 MB, and goes back to their beginning af
 """
 
 import email.utils
+import functools
 import http.client
 import random
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 from datamodules.archive.byte_source import BLOCK_BYTES, ByteSource
 from datamodules.errors import AbsentError, ReleaseError
@@ -126,19 +129,27 @@ class HttpFile(ByteSource):
                 failures += 1
                 self._pause_or_give_up(interruption, failures)
 
-    def read_all(self) -> bytes:
+    def read_all(self, limit: int) -> bytes:
         """The whole of a small file, in a single request without ranges.
 
         Raises:
-            ReleaseError: As `stream`.
+            ReleaseError: As `stream`, or if it has more than `limit` bytes.
         """
         failures = 0
         while True:
             try:
-                with self._open(urllib.request.Request(self.url)) as response:
-                    content = b"".join(self._body(response))
+                with self._open({}) as response:
+                    content = bytearray()
+                    for block in self._body(response):
+                        content += block
+                        if len(content) > limit:
+                            raise ReleaseError(
+                                f"{self.url}: the server sends more than {limit:,} bytes, where a table of "
+                                "a release was expected",
+                                "check the address in a browser",
+                            )
                     if len(content) == _content_length(response, len(content)):
-                        return content
+                        return bytes(content)
                     raise _Interrupted(f"the connection was cut after {len(content):,} bytes")
             except _Interrupted as interruption:
                 failures += 1
@@ -153,7 +164,7 @@ class HttpFile(ByteSource):
     def _request(self, start: int, end: int) -> Iterator[bytes]:
         """One request; it may end early, with `_Interrupted` or without."""
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-        with self._open(urllib.request.Request(self.url, headers=headers)) as response:
+        with self._open(headers) as response:
             end = min(end, self._check_range(response, start, end))
             announced = _content_length(response, end - start)
             if announced != end - start:
@@ -167,13 +178,12 @@ class HttpFile(ByteSource):
             if received < end - start:
                 raise _Interrupted(f"the connection was cut {end - start - received:,} bytes too early")
 
-    def _open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+    def _open(self, headers: dict[str, str]) -> http.client.HTTPResponse:
         if self._cancelled.is_set():
             raise ReleaseError(f"reading {self.url} was cancelled", f"start again: {_KEPT}")
         try:
-            response: http.client.HTTPResponse = urllib.request.urlopen(
-                request, timeout=self.policy.stall_seconds
-            )
+            request = urllib.request.Request(self.url, headers=headers)
+            response: http.client.HTTPResponse = _opener().open(request, timeout=self.policy.stall_seconds)
             self._has_answered = True
             return response
         except urllib.error.HTTPError as error:
@@ -187,6 +197,8 @@ class HttpFile(ByteSource):
             raise _Interrupted(_reason(error.reason, self.policy)) from error
         except (OSError, http.client.HTTPException) as error:
             raise _Interrupted(_reason(error, self.policy)) from error
+        except ValueError as error:  # an address that is none
+            raise ReleaseError(f"{self.url} is no address ({error})", "check `source`") from error
 
     def _body(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
@@ -205,7 +217,7 @@ class HttpFile(ByteSource):
                 "download the archive as a whole and set `source` to the zip file",
             )
         served, _, size = (response.headers.get("Content-Range") or "").removeprefix("bytes ").partition("/")
-        if not size.isdigit() or served != f"{start}-{min(end, int(size)) - 1}":
+        if not size.isdecimal() or served != f"{start}-{min(end, int(size)) - 1}":
             raise _Interrupted(f"it sent the range {served or 'of no name'} for {start}-{end - 1}")
         etag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         facts = _Facts(int(size), etag)
@@ -245,6 +257,45 @@ class HttpFile(ByteSource):
         self._cancelled.wait(self.policy.pause(failures, interruption.retry_after))
 
 
+class _SameHostRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect within the server that was named, also from http to https; no other."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        upgrade = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
+        if (new.scheme, new.netloc) != (old.scheme, old.netloc) and not upgrade:
+            raise ReleaseError(
+                f"{req.full_url} redirects to another server, {new.scheme}://{new.netloc}",
+                "if you trust it, give the final address as `source`",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Reads http and https, through the proxies that the environment names, and nothing else."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _SameHostRedirects(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
 def _reason(error: object, policy: TransferPolicy) -> str:
     if isinstance(error, TimeoutError):
         return f"nothing arrived for {policy.stall_seconds:g} s"
@@ -253,14 +304,14 @@ def _reason(error: object, policy: TransferPolicy) -> str:
 
 def _content_length(response: http.client.HTTPResponse, default: int) -> int:
     value = response.headers.get("Content-Length", "")
-    return int(value) if value.isdigit() else default
+    return int(value) if value.isdecimal() else default
 
 
 def _retry_after(value: str | None) -> float | None:
     """Seconds to wait, from a number or a date."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())

@@ -1,11 +1,17 @@
-"""Decode a WAV file while its bytes arrive: nothing is sought, nothing is stored."""
+"""Decode a WAV file while its bytes arrive: nothing is sought, nothing is stored.
+
+One reader for folders and archives. Python's `wave` knows neither float samples nor, before 3.12, the
+extensible header, and takes a stream of unknown length for one of four gigabytes; libsndfile seeks, and reads
+a file that was cut off as if it were shorter.
+"""
 
 import struct
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.archive.base import ByteStream
 from datamodules.errors import AudioError
 
 _RESTORE = "restore the recording from the official release, or exclude it"
@@ -20,29 +26,14 @@ _SUBTYPES = {
     (_FLOAT, 64): "DOUBLE",
 }
 _SKIP_BYTES = 1 << 16
+_UNKNOWN_BYTES = 0x7FFF_F000
+"""From here on sizes stand for "until the end", as a program writes that does not know the length beforehand:
+2^32 - 1 (ffmpeg) or this (SoX)."""
 
+_MOST_BYTES = 1 << 32
+"""Sizes in a WAV file have 32 bits."""
 
-class ByteStream(Protocol):
-    """What is read from front to back, once.
-
-    Attributes:
-        name: What it is, for messages.
-        size: Number of bytes in all.
-    """
-
-    name: str
-    size: int
-
-    def readinto(self, target: memoryview) -> int:
-        """Fill `target` as far as there is content; returns the number of bytes."""
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; fewer only at the end."""
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; fewer only at the end."""
+_MOST_CHUNKS = 1000
 
 
 class _Format(NamedTuple):
@@ -50,23 +41,6 @@ class _Format(NamedTuple):
     channels: int
     samplerate: int
     frame_bytes: int
-
-
-def find_wav_data(file: _Readable) -> tuple[int, int] | None:
-    """Find the samples of a RIFF/WAVE file, reading from its beginning.
-
-    Returns:
-        Offset and announced size of the samples in bytes; None if it is no such file, or has none.
-    """
-    position, found = 12, _begins_as_wav(file)
-    while found and len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        position += 8
-        if name == b"data":
-            return position, size
-        found = _skip(file, size + size % 2)
-        position += size + size % 2
-    return None
 
 
 class WavStream:
@@ -89,9 +63,15 @@ class WavStream:
         self._source = source
         if source.size == 0:
             raise AudioError(f"{source.name}: the file is empty (0 bytes)", _RESTORE)
+        if source.size > _MOST_BYTES:
+            raise AudioError(
+                f"{source.name}: {source.size:,} bytes are more than a WAV file can have", _RESTORE
+            )
         form, data_start, data_bytes = _read_header(source)
         missing = data_start + data_bytes - source.size
-        if missing > 0:
+        if missing > 0 and data_bytes >= _UNKNOWN_BYTES:
+            data_bytes -= missing
+        elif missing > 0:
             raise AudioError(
                 f"{source.name}: truncated, {missing:,} bytes of the audio it announces are missing", _RESTORE
             )
@@ -99,15 +79,6 @@ class WavStream:
         self.frames = data_bytes // self._frame_bytes
         self._left = self.frames
         self._raw = bytearray()
-
-    def __enter__(self) -> "WavStream":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nothing to release: the stream belongs to whoever opened it."""
 
     def read(self, out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decode into `out`, (T, C) float32 in [-1, 1]; returns the part of it that was filled."""
@@ -121,12 +92,7 @@ class WavStream:
         return block
 
 
-def _begins_as_wav(file: _Readable) -> bool:
-    header = file.read(12)
-    return len(header) == 12 and header[:4] == b"RIFF" and header[8:] == b"WAVE"
-
-
-def _skip(file: _Readable, size: int) -> bool:
+def _skip(file: ByteStream, size: int) -> bool:
     """Read past `size` bytes; False if the file ends before."""
     while size > 0 and (skipped := len(file.read(min(size, _SKIP_BYTES)))):
         size -= skipped
@@ -136,18 +102,23 @@ def _skip(file: _Readable, size: int) -> bool:
 def _read_header(source: ByteStream) -> tuple[_Format, int, int]:
     """Format, offset of the samples and their size in bytes, leaving the stream at the first sample."""
     position, form = 12, None
-    if not _begins_as_wav(source):
+    head = source.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
         raise AudioError(
-            f"{source.name}: no WAV file, the only kind that is decoded inside an archive",
-            "unpack the archive and set `source` to the folder, or restore the official recording",
+            f"{source.name}: not readable as audio (no WAV file)",
+            "convert it to WAV, or restore the official recording",
         )
-    while len(chunk := source.read(8)) == 8:
+    for _ in range(_MOST_CHUNKS):
+        if len(chunk := source.read(8)) < 8:
+            break
         name, size = struct.unpack("<4sI", chunk)
         position += 8
         if name == b"data" and form is not None:
             return form, position, size
         if name == b"fmt ":
-            content = source.read(min(size + size % 2, _SKIP_BYTES))
+            if size > _SKIP_BYTES:
+                break
+            content = source.read(size + size % 2)
             form = _parse_format(content, source.name)
         elif not _skip(source, size + size % 2):
             break
@@ -161,7 +132,7 @@ def _parse_format(content: bytes, name: str) -> _Format:
     tag, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", content)
     if tag == _EXTENSIBLE and len(content) >= 26:
         (tag,) = struct.unpack_from("<H", content, 24)  # the first bytes of the sub-format
-    if channels == 0 or rate == 0 or frame_bytes != channels * -(-bits // 8):
+    if 0 in (channels, rate, bits) or frame_bytes != channels * -(-bits // 8):
         raise AudioError(
             f"{name}: not readable as audio ({channels} channels at {rate} Hz in {frame_bytes} bytes)",
             _RESTORE,
@@ -178,6 +149,7 @@ def _decode(raw: memoryview, subtype: str, out: NDArray[np.float32]) -> None:
         return
     kinds = {"PCM_16": "<i2", "PCM_32": "<i4", "FLOAT": "<f4", "DOUBLE": "<f8"}
     samples = np.frombuffer(raw, dtype=kinds[subtype]).reshape(out.shape)
-    np.copyto(out, samples, casting="same_kind" if samples.dtype.kind == "f" else "unsafe")
+    with np.errstate(over="ignore", invalid="ignore"):  # what a float64 sample has too much is infinite
+        np.copyto(out, samples, casting="same_kind" if samples.dtype.kind == "f" else "unsafe")
     if subtype in ("PCM_16", "PCM_32"):
         out *= np.float32(2.0**-15 if subtype == "PCM_16" else 2.0**-31)

@@ -4,23 +4,30 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from datamodules.archive.base import CRC_MARK, Archive, Metadata, no_metadata
+from datamodules.archive.base import (
+    CRC_MARK,
+    SMALL_MEMBER_BYTES,
+    TABLE_BYTES,
+    Archive,
+    ByteStream,
+    Metadata,
+    no_metadata,
+)
 from datamodules.archive.byte_source import ByteSource
 from datamodules.archive.http_file import HttpFile
-from datamodules.archive.wav_stream import ByteStream
 from datamodules.archive.zip_index import ZipMember, index_from_json, index_to_json, read_index
 from datamodules.archive.zip_member import MemberStream
 from datamodules.errors import AbsentError, AudioError, CorruptMemberError, ReleaseError
-from datamodules.files import whole_file, write_atomically
+from datamodules.files import read_limited, whole_file, write_atomically
 from datamodules.releases import Release
 
-_SMALL_MEMBER_BYTES = 1 << 26
 # A member that gave unusable audio is read to its end, to tell damage in the archive from a bad recording;
 # the longest recording of MAESTRO has half a gigabyte.
 _WORTH_CHECKING_BYTES = 1 << 31
 _REMOTE_ATTEMPTS = 3
+_INDEX_BYTES = 1 << 27
 
 
 class ZipArchive(Archive):
@@ -65,12 +72,21 @@ class ZipArchive(Archive):
     def metadata(self, names: Sequence[str]) -> Metadata:  # noqa: D102
         for name in names:
             if name in self._index():
-                return Metadata(f"{self.location}/{name}", self.read_bytes(name))
+                return Metadata(f"{self.location}/{name}", self._read(name, TABLE_BYTES))
+        inner = [name for name in self._index() if name.endswith(".zip")]
+        if inner:
+            raise ReleaseError(
+                f"{self.location} holds an archive inside the archive, {inner[0]}",
+                f"unpack the outer one and set `source` to {PurePosixPath(inner[0]).name}",
+            )
         raise no_metadata(self.location, names)
 
     def read_bytes(self, member: str) -> bytes:  # noqa: D102
+        return self._read(member, SMALL_MEMBER_BYTES)
+
+    def _read(self, member: str, limit: int) -> bytes:
         found = self._index().get(member)
-        if found is None or found.size > _SMALL_MEMBER_BYTES:
+        if found is None or found.size > limit:
             size = (
                 "no such member" if found is None else f"{found.size:,} bytes where a small file was expected"
             )
@@ -87,7 +103,7 @@ class ZipArchive(Archive):
         raise AssertionError("the last failure has raised")
 
     @contextmanager
-    def open(self, member: str, keep: Path | None = None) -> Iterator[Path | ByteStream]:  # noqa: D102
+    def open(self, member: str, keep: Path | None = None) -> Iterator[ByteStream]:  # noqa: D102
         found = self._index().get(member)
         if found is None:
             raise FileNotFoundError(f"{self.location}/{member}")
@@ -115,7 +131,10 @@ class ZipArchive(Archive):
         return read_index(self.source)
 
     def _below_root(self, index: dict[str, ZipMember]) -> dict[str, ZipMember]:
-        root = f"{self.release.root}/"
+        tables = [PurePosixPath(name) for name in index if name.endswith(self.release.metadata_names)]
+        inside = {path.parent for path in tables if path.name in self.release.metadata_names}
+        # without a table, or with several releases, that of the official archive
+        root = f"{inside.pop() if len(inside) == 1 else self.release.root}/".removeprefix("./")
         if any(name.startswith(root) for name in index):
             return {
                 name.removeprefix(root): member for name, member in index.items() if name.startswith(root)
@@ -148,10 +167,18 @@ class RemoteZipArchive(ZipArchive):
         remembered = [self._folder / name for name in names] if self._folder else []
         for path in remembered:
             if path.is_file():
-                return Metadata(str(path), path.read_bytes())
+                return Metadata(str(path), self._remembered_table(path))
         found = self._metadata_beside(names) or super().metadata(names)
         self._remember(found.name.rpartition("/")[2], found.content)
         return found
+
+    def _remembered_table(self, path: Path) -> bytes:
+        try:
+            return read_limited(path, TABLE_BYTES)
+        except OSError as error:
+            raise ReleaseError(
+                f"cannot read {path}: {error.strerror or error}", "delete that file"
+            ) from error
 
     def refresh(self) -> bool:
         """Ask the server whether the archive is still the one that is remembered.
@@ -183,7 +210,7 @@ class RemoteZipArchive(ZipArchive):
         for name in names:
             table = HttpFile(f"{self.location.rpartition('/')[0]}/{name}", self.source.policy)
             try:
-                content = table.read_all()
+                content = table.read_all(TABLE_BYTES)
             except AbsentError:
                 continue
             self.source.transferred += table.transferred
@@ -204,9 +231,9 @@ class RemoteZipArchive(ZipArchive):
         if self._folder is None:
             return None
         try:
-            content = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
+            content = json.loads(read_limited(self._folder / "index.json", _INDEX_BYTES))
             return content["version"], index_from_json(content["members"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _remember(self, name: str, content: bytes) -> None:

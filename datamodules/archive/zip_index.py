@@ -2,9 +2,10 @@
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import PurePosixPath
 
 from datamodules.archive.byte_source import ByteSource
@@ -14,6 +15,9 @@ STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 LOCAL_HEADER_BYTES = 30
 
 _ENCRYPTED_FLAG = 1
+# sound never becomes so much smaller; below the first, no size does harm
+_BOMB_BYTES, _BOMB_RATIO = 1 << 28, 100
+_DIRECTORY_BYTES = 1 << 26
 # the end record, its longest comment, and the two ZIP64 records before it
 _TAIL_BYTES = 22 + (1 << 16) + 20 + 56
 
@@ -23,13 +27,14 @@ class ZipMember:
     """One file of an archive, as its directory describes it.
 
     Attributes:
-        name: Full name in the archive.
+        name: Full name in the archive, in plain spelling.
         header: Offset of the local header in bytes.
         limit: Offset before which the member must end: the next header, or the directory.
         compressed: Size in the archive in bytes.
         size: Size in bytes.
         crc32: CRC-32 of the content.
         method: `STORED` or `DEFLATED`.
+        stored_name: The name as it was spelt.
     """
 
     name: str
@@ -39,6 +44,10 @@ class ZipMember:
     size: int
     crc32: int
     method: int
+    stored_name: str
+
+
+_TYPES = (str, int, int, int, int, int, int, str)
 
 
 def read_index(source: ByteSource) -> dict[str, ZipMember]:
@@ -55,7 +64,7 @@ def read_index(source: ByteSource) -> dict[str, ZipMember]:
     try:
         with zipfile.ZipFile(_RandomReader(source)) as archive:
             infos, directory = archive.infolist(), archive.start_dir
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
         raise ReleaseError(
             f"{source.location} is no complete zip archive ({error}); it has {source.size:,} bytes",
             "download it again: it was cut off, or is something else",
@@ -66,7 +75,7 @@ def read_index(source: ByteSource) -> dict[str, ZipMember]:
 
 def index_to_json(members: Iterable[ZipMember]) -> str:
     """Text from which `index_from_json` makes the same members."""
-    return json.dumps([list(asdict(member).values()) for member in members])
+    return json.dumps([astuple(member) for member in members])
 
 
 def index_from_json(text: str) -> dict[str, ZipMember]:
@@ -77,15 +86,17 @@ def index_from_json(text: str) -> dict[str, ZipMember]:
     """
     try:
         members = [ZipMember(*row) for row in json.loads(text)]
-    except TypeError as error:
+        if any(tuple(map(type, astuple(each))) != _TYPES for each in members):
+            raise ValueError("values of other types")
+    except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     return {member.name: member for member in members}
 
 
 def _checked(info: zipfile.ZipInfo, location: str) -> ZipMember:
-    name = info.orig_filename
+    name = info.orig_filename.replace("\\", "/")  # some programs on Windows write backslashes
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or "\0" in name or ":" in name.partition("/")[0]:
         raise ReleaseError(
             f"{location} holds a member called {name!r}, which would lie outside the release's folder",
             "do not use this archive: it was made to harm; get the official one",
@@ -97,8 +108,20 @@ def _checked(info: zipfile.ZipInfo, location: str) -> ZipMember:
             f"{location}: {name} is compressed by method {info.compress_type}",
             f"pack the archive anew with deflate ({DEFLATED}) or without compression ({STORED})",
         )
+    if info.file_size > max(_BOMB_BYTES, _BOMB_RATIO * info.compress_size):
+        raise ReleaseError(
+            f"{location}: {name} would unpack from {info.compress_size:,} bytes to {info.file_size:,}",
+            "do not use this archive: no recording is packed like that; get the official one",
+        )
     return ZipMember(
-        name, info.header_offset, 0, info.compress_size, info.file_size, info.CRC, info.compress_type
+        str(path),
+        info.header_offset,
+        0,
+        info.compress_size,
+        info.file_size,
+        info.CRC,
+        info.compress_type,
+        info.orig_filename,
     )
 
 
@@ -157,6 +180,8 @@ class _RandomReader(io.RawIOBase):
         start, self._position = self._position, max(self._position, end)
         if start >= end:
             return b""
+        if end - start > _DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"a directory of {end - start:,} bytes")
         from_tail = self._tail[max(0, start - self._tail_start) : max(0, end - self._tail_start)]
         if start >= self._tail_start:
             return from_tail

@@ -126,8 +126,8 @@ def _packed(source: ByteSource, member: ZipMember, name: str) -> Iterator[bytes]
         if len(head) >= LOCAL_HEADER_BYTES and len(head) >= _header_bytes(head, name):
             break
     start = _header_bytes(head, name)
-    encoded = head[LOCAL_HEADER_BYTES : LOCAL_HEADER_BYTES + len(member.name)]
-    if member.name.isascii() and encoded != member.name.encode():
+    encoded = head[LOCAL_HEADER_BYTES : LOCAL_HEADER_BYTES + len(member.stored_name)]
+    if member.stored_name.isascii() and encoded != member.stored_name.encode():
         raise CorruptMemberError(f"{name}: another member lies in its place", _REMEDY)
     left = member.compressed
     for block in _chained(head[start:], blocks):

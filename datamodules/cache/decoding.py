@@ -1,4 +1,4 @@
-"""Decode, resample and write audio files.
+"""Decode and resample recordings.
 
 What is accepted, because it converts without surprise: 16-, 24- and 32-bit integer and 32- and 64-bit float
 samples, mono or stereo, at 44.1 kHz or more (or at least the rate asked for). What is refused, because it
@@ -6,19 +6,17 @@ would teach a model something that is no piano: 8-bit and companded samples (the
 more than two channels (no agreed mix-down), lower rates (the upper octaves are missing), NaN and infinity.
 """
 
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from datamodules.archive.wav_stream import ByteStream, WavStream, find_wav_data
+from datamodules.archive.base import ByteStream
+from datamodules.archive.wav_stream import WavStream
 from datamodules.errors import AudioError
 
 ResamplerQuality = Literal["LQ", "MQ", "HQ", "VHQ"]
@@ -28,6 +26,9 @@ RESAMPLER_QUALITY: ResamplerQuality = "HQ"
 
 MAESTRO_MIN_RATE = 44_100
 """Hz; the lowest sample rate in any release of MAESTRO."""
+
+_MAX_RATE = 768_000
+_INFINITE = 1e30  # sums of such samples overflow
 
 _RESTORE = "restore the recording from the official release, or exclude it"
 _SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
@@ -55,7 +56,7 @@ class PcmSummary:
 
 
 def convert_to_pcm(
-    source: Path | ByteStream,
+    source: ByteStream,
     target: BinaryIO,
     sample_rate: int,
     channels: int,
@@ -68,8 +69,7 @@ def convert_to_pcm(
     to the nearest of 65,536 steps and limited to full scale. Memory use does not depend on the length.
 
     Args:
-        source: The audio file; or its content as a stream, which must be a WAV file then. Both give the same
-            samples to the last bit.
+        source: The content of a WAV file.
         target: Where the samples are written.
         sample_rate: Target rate in Hz.
         channels: Target number of channels, 1 or 2.
@@ -81,21 +81,20 @@ def convert_to_pcm(
         OSError: If writing to `target` fails.
     """
     samples = clipped = crc32 = 0
-    name = str(source) if isinstance(source, Path) else source.name
-    with _open_checked(source, name, sample_rate) as file:
-        blocks = _mixed_blocks(file, name, channels, on_block)
-        for block in _resampled(blocks, file.samplerate, sample_rate, channels, quality):
-            pcm, over = quantise(block)
-            target.write(pcm.data)
-            crc32 = zlib.crc32(pcm.data, crc32)
-            samples, clipped = samples + len(pcm), clipped + over
-        source_rate = file.samplerate
+    name, file = source.name, WavStream(source)
+    _check_format(file, name, sample_rate)
+    blocks = _mixed_blocks(file, name, channels, on_block)
+    for block in _resampled(blocks, file.samplerate, sample_rate, channels, quality):
+        pcm, over = quantise(block)
+        target.write(pcm.data)
+        crc32 = zlib.crc32(pcm.data, crc32)
+        samples, clipped = samples + len(pcm), clipped + over
     if clipped > _MAX_CLIPPED_SHARE * samples * channels:
         raise AudioError(
             f"{name}: {clipped / samples / channels:.0%} of the samples exceed full scale",
             "scale the recording to [-1, 1], or replace it by the official one",
         )
-    return PcmSummary(samples, source_rate, clipped, crc32)
+    return PcmSummary(samples, file.samplerate, clipped, crc32)
 
 
 def quantise(waveform: NDArray[np.float32]) -> tuple[NDArray[np.int16], int]:
@@ -116,49 +115,7 @@ def quantise(waveform: NDArray[np.float32]) -> tuple[NDArray[np.int16], int]:
     return waveform.astype("<i2"), clipped
 
 
-def write_wav(path: Path, waveform: NDArray[np.float32], sample_rate: int) -> None:
-    """Write a 16-bit WAV file.
-
-    Args:
-        path: The file; its folder must exist.
-        waveform: (C, T) in [-1, 1]; values beyond are limited to full scale.
-        sample_rate: In Hz.
-    """
-    pcm, _ = quantise(np.array(waveform.T, dtype=np.float32, order="C"))
-    soundfile.write(path, pcm, sample_rate, subtype="PCM_16", format="WAV")
-
-
-def _open_checked(source: Path | ByteStream, name: str, sample_rate: int) -> soundfile.SoundFile | WavStream:
-    """Open a recording after checking that it is complete and of an accepted format."""
-    file = _open_file(source) if isinstance(source, Path) else WavStream(source)
-    try:
-        _check_format(file, name, sample_rate)
-    except AudioError:
-        file.close()
-        raise
-    return file
-
-
-def _open_file(source: Path) -> soundfile.SoundFile:
-    if not source.is_file():
-        raise AudioError(f"{source}: no such file", _RESTORE)
-    if source.stat().st_size == 0:
-        raise AudioError(f"{source}: the file is empty (0 bytes)", _RESTORE)
-    try:
-        missing = _missing_wav_bytes(source)
-    except OSError as error:
-        raise AudioError(f"{source}: cannot be read ({error.strerror})", "check its permissions") from error
-    if missing:
-        raise AudioError(
-            f"{source}: truncated, {missing:,} bytes of the audio it announces are missing", _RESTORE
-        )
-    try:
-        return soundfile.SoundFile(source)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{source}: not readable as audio ({error.error_string})", _RESTORE) from error
-
-
-def _check_format(file: soundfile.SoundFile | WavStream, name: str, sample_rate: int) -> None:
+def _check_format(file: WavStream, name: str, sample_rate: int) -> None:
     if file.frames == 0:
         raise AudioError(f"{name}: holds no samples", "restore the recording from the official release")
     if file.subtype not in _SUBTYPES:
@@ -174,32 +131,25 @@ def _check_format(file: soundfile.SoundFile | WavStream, name: str, sample_rate:
             "restore the official recording (44,100 or 48,000 Hz), or lower `sample_rate`",
         )
 
-
-def _missing_wav_bytes(source: Path) -> int:
-    """How many bytes of sample data a RIFF/WAVE file announces but does not contain.
-
-    libsndfile reads such a file as if it were simply shorter. Files of other formats give 0.
-    """
-    with source.open("rb") as file:
-        data = find_wav_data(file)
-        return 0 if data is None else max(0, data[0] + data[1] - os.fstat(file.fileno()).st_size)
+    if file.samplerate > _MAX_RATE:
+        raise AudioError(f"{name}: a sample rate of {file.samplerate:,} Hz", _RESTORE)
 
 
 def _mixed_blocks(
-    file: soundfile.SoundFile | WavStream, name: str, channels: int, on_block: Callable[[float], None] | None
+    file: WavStream, name: str, channels: int, on_block: Callable[[float], None] | None
 ) -> Iterator[NDArray[np.float32]]:
     """Yield (T, channels) float32 blocks; every array is valid until the next is asked for."""
     buffer = np.empty((_BLOCK_FRAMES, file.channels), dtype=np.float32)
     position = 0
     while position < file.frames:
-        block = _read_block(file, name, buffer)
+        block = file.read(out=buffer)
         if len(block) == 0:
             raise AudioError(
                 f"{name}: decoding stopped at {position / file.samplerate:.1f} s "
                 f"of {file.frames / file.samplerate:.1f} s",
                 _RESTORE,
             )
-        if file.subtype in _FLOAT_SUBTYPES and not np.isfinite(block).all():
+        if file.subtype in _FLOAT_SUBTYPES and not (np.abs(block) < _INFINITE).all():
             raise AudioError(
                 f"{name}: NaN or infinite samples after {position / file.samplerate:.1f} s",
                 _RESTORE,
@@ -208,18 +158,6 @@ def _mixed_blocks(
         yield _mix(block, channels)
         if on_block is not None:
             on_block(len(block) / file.samplerate)
-
-
-def _read_block(
-    file: soundfile.SoundFile | WavStream, name: str, buffer: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    try:
-        return file.read(out=buffer)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{name}: decoding failed ({error.error_string})",
-            _RESTORE,
-        ) from error
 
 
 def _mix(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from datamodules.archive.base import Archive, open_archive
+from datamodules.archive.base import Archive
 from datamodules.archive.http_file import TransferPolicy
+from datamodules.archive.open import open_archive
 from datamodules.cache.builder import CacheBuilder, count_cores
 from datamodules.cache.folder_lock import single_writer
 from datamodules.cache.pcm import (

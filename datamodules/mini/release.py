@@ -26,22 +26,12 @@ from datamodules.mini.score import Score
 from datamodules.mini.scores_classical import CLASSICAL
 from datamodules.mini.scores_late import LATE
 from datamodules.mini.scores_romantic import ROMANTIC
+from datamodules.releases import COLUMNS
 
 _Item = TypeVar("_Item")
 
 MINI_VERSION = "1"
 """Changes with every change of a byte of the release, so that old copies are rendered again."""
-
-COLUMNS = (
-    "canonical_composer",
-    "canonical_title",
-    "split",
-    "year",
-    "midi_filename",
-    "audio_filename",
-    "duration",
-)
-"""Columns of MAESTRO's metadata, in order."""
 
 MANIFEST = "manifest.json"
 

@@ -4,26 +4,22 @@ import csv
 import io
 import json
 import math
+import re
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from datamodules.archive.base import Archive
 from datamodules.errors import ReleaseError
-from datamodules.releases import SPLITS, Release
+from datamodules.releases import COLUMNS, SPLITS, Release
 
-COLUMNS = (
-    "canonical_composer",
-    "canonical_title",
-    "split",
-    "year",
-    "midi_filename",
-    "audio_filename",
-    "duration",
-)
+_MOST_ROWS = 100_000
+_LONGEST_SECONDS = 86_400.0
+_NAME_BYTES = 240  # of one folder or file; file systems allow 255, and the cache adds to it
+_SUFFIXES = {"audio_filename": (".wav",), "midi_filename": (".midi", ".mid")}
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Performance:
         split: "train", "validation" or "test".
         year: Year of the competition.
         midi: Member name of the MIDI file, relative to the release's root.
-        audio: Member name of the WAV file; it identifies the performance.
+        audio: Member name of the WAV file, in plain spelling; it identifies the performance.
         duration: Length of the performance in seconds, by the release's metadata.
     """
 
@@ -60,8 +56,10 @@ def read_catalogue(archive: Archive, release: Release) -> tuple[Performance, ...
     """
     name, content = archive.metadata(release.metadata_names)
     text = _decode(content, name)
-    rows = _csv_rows(text, name) if name.endswith(".csv") else _json_rows(text, name)
-    performances = tuple(_performance(row, f"{name}, row {number}") for number, row in enumerate(rows, 1))
+    rows = _csv_rows(text, name) if name.endswith(".csv") else iter(_json_rows(text, name))
+    performances = tuple(
+        _performance(row, f"{name}, row {number}") for number, row in enumerate(_limited(rows, name), 1)
+    )
     if not performances:
         raise ReleaseError(f"{name} lists no performances", "restore the file from the official release")
     assert_disjoint_splits(performances, name)
@@ -75,16 +73,28 @@ def _decode(content: bytes, name: str) -> str:
         raise ReleaseError(f"{name} is not UTF-8 text ({error})", "restore the official file") from error
 
 
-def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
+def _limited(rows: Iterator[Mapping[str, Any]], name: str) -> Iterator[Mapping[str, Any]]:
+    for number, row in enumerate(rows):
+        if number == _MOST_ROWS:
+            raise ReleaseError(
+                f"{name} has more than {_MOST_ROWS:,} rows", "restore the file from the official release"
+            )
+        yield row
+
+
+def _csv_rows(text: str, name: str) -> Iterator[dict[str, Any]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    _require_columns(reader.fieldnames or (), name)
-    return list(reader)
+    try:
+        _require_columns(reader.fieldnames or (), name)
+        yield from reader
+    except csv.Error as error:
+        raise ReleaseError(f"{name} is no table ({error})", "restore the official file") from error
 
 
 def _json_rows(text: str, name: str) -> list[dict[str, Any]]:
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ReleaseError(f"{name} is not valid JSON ({error})", "restore the official file") from error
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         for row in content:
@@ -121,7 +131,7 @@ def _performance(row: Mapping[str, Any], where: str) -> Performance:
     """Validate one row."""
     split = row["split"]
     if split not in SPLITS:
-        raise ReleaseError(f"{where}: unknown split {split!r}", f"allowed splits: {', '.join(SPLITS)}")
+        raise ReleaseError(f"{where}: unknown split {split!r:.200}", f"allowed splits: {', '.join(SPLITS)}")
     return Performance(
         composer=_text(row, "canonical_composer", where),
         title=_text(row, "canonical_title", where),
@@ -136,33 +146,51 @@ def _performance(row: Mapping[str, Any], where: str) -> Performance:
 def _text(row: Mapping[str, Any], column: str, where: str) -> str:
     value = row[column]
     if not isinstance(value, str) or not value.strip():
-        raise ReleaseError(f"{where}: {column} is {value!r}", "it must be a text that is not empty")
+        raise ReleaseError(f"{where}: {column} is {value!r:.200}", "it must be a text that is not empty")
+    if not value.isprintable():
+        raise ReleaseError(
+            f"{where}: {column} is {value!r:.200}", "take out the characters that cannot be printed"
+        )
     return value
 
 
 def _member_name(row: Mapping[str, Any], column: str, where: str) -> str:
-    """A file name below the release's root: metadata must not reach other files of the machine."""
+    """A file name below the release's root, in one spelling.
+
+    Metadata must not reach other files of the machine, nor those that the cache itself makes; and
+    `./2018//a.wav` is `2018/a.wav`, or one recording could be in two splits.
+    """
     value = _text(row, column, where)
     path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts:
-        raise ReleaseError(f"{where}: {column} is {value!r}", "it must lie below the release's root folder")
-    return value
+    if path.is_absolute() or ".." in path.parts or "\\" in value:
+        raise ReleaseError(
+            f"{where}: {column} is {value!r:.200}", "it must lie below the release's root folder"
+        )
+    if path.suffix.lower() not in _SUFFIXES[column]:
+        raise ReleaseError(
+            f"{where}: {column} is {value!r:.200}", f"it must end in {' or '.join(_SUFFIXES[column])}"
+        )
+    if len(path.parts) > 8 or any(len(part.encode()) > _NAME_BYTES for part in path.parts):
+        raise ReleaseError(f"{where}: {column} is {value!r:.200}", "give it a shorter name")
+    return str(path)
 
 
 def _year(value: object, where: str) -> int:
-    try:
-        return int(str(value))
-    except ValueError as error:
-        raise ReleaseError(f"{where}: year is {value!r}", "it must be a whole number") from error
+    if not (isinstance(value, int | str) and re.fullmatch(r"\s*[0-9]{1,4}\s*", str(value)[:50])):
+        raise ReleaseError(f"{where}: year is {value!r:.200}", "it must be a whole number of four digits")
+    return int(value)
 
 
 def _duration(value: object, where: str) -> float:
     try:
-        seconds = float(str(value))
+        seconds = math.nan if isinstance(value, bool) else float(str(value))
     except ValueError:
         seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ReleaseError(f"{where}: duration is {value!r}", "it must be a number of seconds above 0")
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise ReleaseError(
+            f"{where}: duration is {value!r:.200}",
+            f"it must be a number of seconds above 0, and at most {_LONGEST_SECONDS:,.0f}",
+        )
     return seconds
 
 

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 import soxr
 
-from datamodules.archive.base import open_archive
+from datamodules.archive.open import open_archive
 from datamodules.cache.builder import CacheBuilder, count_cores
 from datamodules.cache.decoding import RESAMPLER_QUALITY
 from datamodules.cache.pcm import CacheSpec

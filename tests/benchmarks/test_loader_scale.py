@@ -19,7 +19,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from datamodules import MaestroDataModule
-from datamodules.archive.base import open_archive
+from datamodules.archive.open import open_archive
 from datamodules.batch import PcmBatch
 from datamodules.cache.pcm import CacheEntry, CacheSpec, hash_catalogue, pcm_path, write_manifest
 from datamodules.release.catalogue import COLUMNS, read_catalogue

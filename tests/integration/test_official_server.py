@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.archive.base import open_archive
+from datamodules.archive.open import open_archive
 from datamodules.cache.preparation import Preparation
 from datamodules.release.catalogue import read_catalogue
 from datamodules.releases import SPLITS, find_release

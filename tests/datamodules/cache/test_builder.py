@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from datamodules.archive.base import open_archive
+from datamodules.archive.open import open_archive
 from datamodules.cache import builder as cache_builder
 from datamodules.cache import progress
 from datamodules.cache.builder import CacheBuilder
@@ -34,7 +34,7 @@ import sys, time
 from pathlib import Path
 from datamodules.cache import builder as cache_builder
 from datamodules.cache import progress
-from datamodules.archive.base import open_archive
+from datamodules.archive.open import open_archive
 from datamodules.cache.pcm import CacheSpec
 from datamodules.release.catalogue import read_catalogue
 from datamodules.releases import find_release
@@ -43,7 +43,7 @@ convert = cache_builder.convert_to_pcm
 def slow(source, target, *args, **kwargs):
     print(f"converting {source.name}", flush=True)
     summary = convert(source, target, *args, **kwargs)
-    time.sleep(0.1)
+    time.sleep(0.3)
     return summary
 cache_builder.convert_to_pcm = slow
 
@@ -81,7 +81,7 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     convert = cache_builder.convert_to_pcm
 
     def record(source: Path, *args: object, **kwargs: object) -> object:
-        names.append(source.name)
+        names.append(Path(source.name).name)
         return convert(source, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cache_builder, "convert_to_pcm", record)

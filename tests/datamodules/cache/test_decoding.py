@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from datamodules.cache.decoding import PcmSummary, convert_to_pcm, quantise, write_wav
+from datamodules.archive.folder import open_stream
+from datamodules.cache.decoding import PcmSummary, convert_to_pcm, quantise
 from datamodules.errors import AudioError
 
 
 def convert(path: Path, sample_rate: int = 44_100, channels: int = 1) -> tuple[np.ndarray, PcmSummary]:
     """(T, C) int16 and the summary."""
     target = io.BytesIO()
-    summary = convert_to_pcm(path, target, sample_rate, channels)
+    with open_stream(path) as source:
+        summary = convert_to_pcm(source, target, sample_rate, channels)
     content = target.getvalue()
     assert summary.crc32 == zlib.crc32(content)
     pcm = np.frombuffer(content, dtype="<i2").reshape(-1, channels)
@@ -71,7 +73,8 @@ def test_long_files_are_streamed_without_seams(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 44_100, subtype="FLOAT")
     seconds: list[float] = []
     target = io.BytesIO()
-    convert_to_pcm(tmp_path / "x.wav", target, 16_000, 1, on_block=seconds.append)
+    with open_stream(tmp_path / "x.wav") as source:
+        convert_to_pcm(source, target, 16_000, 1, on_block=seconds.append)
     pcm = np.frombuffer(target.getvalue(), dtype="<i2")
     expected = 0.5 * 32768 * np.sin(2 * np.pi * 440 * np.arange(len(pcm)) / 16_000)
     np.testing.assert_allclose(pcm[500:-500], expected[500:-500], atol=1.5)
@@ -83,13 +86,6 @@ def test_quantise_rounds_to_nearest_even() -> None:
     pcm, clipped = quantise(np.array([[0.5], [1.5], [2.5], [-0.5], [40000]], dtype=np.float32) / 32768)
     assert pcm[:, 0].tolist() == [0, 2, 2, 0, 32767]
     assert clipped == 1
-
-
-def test_write_wav(tmp_path: Path) -> None:
-    write_wav(tmp_path / "x.wav", np.array([[0.0, 0.5], [-0.5, 2.0]], dtype=np.float32), 16_000)
-    pcm, rate = soundfile.read(tmp_path / "x.wav", dtype="int16")
-    assert pcm.tolist() == [[0, -16384], [16384, 32767]]
-    assert rate == 16_000 and soundfile.info(tmp_path / "x.wav").subtype == "PCM_16"
 
 
 def silence(path: Path, subtype: str = "PCM_16", channels: int = 2, rate: int = 44_100) -> None:
@@ -106,7 +102,7 @@ def test_silence_is_a_valid_recording(tmp_path: Path) -> None:
     ("options", "pattern"),
     [
         ({"subtype": "PCM_U8"}, r"x\.wav: sample format PCM_U8\n.*16-bit; accepted: PCM_16, PCM_24"),
-        ({"subtype": "ULAW"}, r"x\.wav: sample format ULAW"),
+        ({"subtype": "ULAW"}, r"x\.wav: sample format of tag 7 with 8 bits"),
         ({"channels": 3}, r"x\.wav: 3 channels\n.*mix it down"),
         ({"rate": 8000}, r"its sample rate of 8000 Hz is below the 16000 Hz asked for\n.*44,100 or 48,000"),
     ],

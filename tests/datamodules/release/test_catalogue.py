@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.archive.base import FolderArchive
+from datamodules.archive.folder import FolderArchive
 from datamodules.errors import ReleaseError
 from datamodules.release.catalogue import Performance, read_catalogue
 from datamodules.releases import find_release
@@ -109,3 +109,58 @@ def test_one_title_in_two_splits_is_a_warning(tmp_path: Path) -> None:
         UserWarning, match=r"1 composition\(s\) .* \(the first: Franz Schubert: Sonata, D\. 960\)"
     ):
         assert len(read_text(tmp_path, HEADER + GOOD_ROW + other)) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "pattern"),
+    [
+        ("audio_filename", "2018/p0.wav.pcm", r"audio_filename is '2018/p0\.wav\.pcm'\n.*must end in \.wav"),
+        ("midi_filename", "2018/p0.wav.pcm", r"midi_filename is .*\n.*must end in \.midi or \.mid"),
+        ("midi_filename", "manifest.json", r"must end in \.midi"),
+        ("midi_filename", "2018\\..\\..\\x.midi", "below the release's root folder"),
+        ("audio_filename", "/etc/x.wav", "below the release's root folder"),
+        ("audio_filename", "2018/../../x.wav", "below the release's root folder"),
+        ("audio_filename", "2018/" + "x" * 300 + ".wav", "shorter name"),
+        ("audio_filename", "x/" * 20 + "x.wav", "shorter name"),
+        ("audio_filename", "2018/\x07.wav", "cannot be printed"),
+        ("canonical_title", "\udcff", "cannot be printed"),
+        ("duration", 1e9, r"duration is 1000000000\.0\n.*at most 86,400"),
+        ("duration", True, "duration is True"),
+        ("year", 10**30, "year is"),
+        ("year", [2009], "year is"),
+        ("split", ["train"], "unknown split"),
+    ],
+)
+def test_values_that_reach_too_far(tmp_path: Path, column: str, value: object, pattern: str) -> None:
+    row = next(csv.DictReader((HEADER + GOOD_ROW).splitlines()))
+    text = json.dumps([{**row, "duration": 60.5, "year": 2009, column: value}])
+    with pytest.raises(ReleaseError, match=pattern):
+        read_text(tmp_path, text, ".json")
+
+
+@pytest.mark.parametrize("spelling", ["./2009/a.wav", "2009//a.wav", "2009/a.wav/", "2009/./a.wav"])
+def test_one_recording_has_one_spelling(tmp_path: Path, spelling: str) -> None:
+    again = GOOD_ROW.replace("train", "test").replace("2009/a.wav", spelling)
+    with pytest.raises(ReleaseError, match=r"2009/a\.wav is in the splits test and train"):
+        read_text(tmp_path, HEADER + GOOD_ROW + again)
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "pattern"),
+    [
+        (HEADER + "\n" * (17 << 20), ".csv", "more than 16,777,216 bytes"),
+        (HEADER + "\n" * (1 << 20), ".csv", "lists no performances"),
+        (HEADER + '"' + "x" * 200_000, ".csv", "is no table"),
+        ("[" * 100_000, ".json", "not valid JSON"),
+        ("[" + "1" * 5000 + "]", ".json", "not valid JSON"),
+    ],
+)
+def test_tables_made_to_harm(tmp_path: Path, text: str, suffix: str, pattern: str) -> None:
+    with pytest.raises(ReleaseError, match=pattern):
+        read_text(tmp_path, text, suffix)
+
+
+def test_a_table_of_too_many_rows(tmp_path: Path) -> None:
+    rows = (f"C,T {number},train,2009,{number}.mid,{number}.wav,1\n" for number in range(100_001))
+    with pytest.raises(ReleaseError, match="more than 100,000 rows"):
+        read_text(tmp_path, HEADER + "".join(rows))
