@@ -69,6 +69,13 @@ def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_transcriber(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only slow tests listen for notes, which takes a quarter of a minute for each clip."""
+    if "slow" not in request.keywords:
+        monkeypatch.setitem(sys.modules, "transkun", None)
+
+
 COLUMNS = (
     "canonical_composer",
     "canonical_title",

@@ -123,13 +123,15 @@ class PairedComparison:
         found = []
         for name, kept in self.values.items():
             better = "higher" if self.formulas[name].higher_is_better else "lower"
-            found.append(_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit, better))
+            found.append(
+                interval_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit, better)
+            )
         onsets = bootstrap_mean(self.onset_values.compute())
-        found.append(_score("onset_f_score_audio", "reconstructions", onsets, "", "higher"))
+        found.append(interval_score("onset_f_score_audio", "reconstructions", onsets, "", "higher"))
         for of, kept in self.midi_values.items() if self.notes is not None else ():
             values = kept.compute()
             if len(values):
-                found.append(_score("onset_f_score_midi", of, bootstrap_mean(values), "", "higher"))
+                found.append(interval_score("onset_f_score_midi", of, bootstrap_mean(values), "", "higher"))
         return found
 
 
@@ -181,13 +183,15 @@ class SetComparison:
         unit = embedding.unit and f"{embedding.unit}²"
         paired = self.of == "reconstructions"
         found = [
-            _score(frechet, self.of, bootstrap_distance(frechet_of, made, real, paired), unit, "lower"),
+            interval_score(
+                frechet, self.of, bootstrap_distance(frechet_of, made, real, paired), unit, "lower"
+            ),
             Score(kernel, self.of, kernel_of(made, real).item(), better="lower"),
         ]
         if self.of == "samples" and len(real) > 3:
             floor = split_half_floor(frechet_of, real)
-            found.append(_score(frechet, "floor", floor, unit, "lower"))
-            found.append(_score(kernel, "floor", split_half_floor(kernel_of, real), "", "lower"))
+            found.append(interval_score(frechet, "floor", floor, unit, "lower"))
+            found.append(interval_score(kernel, "floor", split_half_floor(kernel_of, real), "", "lower"))
         return found
 
     def _memory(self) -> list[Score]:
@@ -196,7 +200,7 @@ class SetComparison:
         unit = self.embeddings[0].unit
         sets = (self.of, self.made[0].compute()), ("floor", self.real[0].compute())
         return [
-            _score(
+            interval_score(
                 "nearest_training_distance",
                 of,
                 bootstrap_mean(nearest_distances(clips.mean(1), known)),
@@ -217,5 +221,6 @@ def kernel_of(clips: Tensor, others: Tensor) -> Tensor:
     return kernel_distance(clips.flatten(0, 1), others.flatten(0, 1))
 
 
-def _score(name: str, of: str, interval: Interval, unit: str, better: str) -> Score:
+def interval_score(name: str, of: str, interval: Interval, unit: str, better: str) -> Score:
+    """A row of the table with its interval."""
     return Score(name, of, *interval, unit, better)  # type: ignore[arg-type]

@@ -7,13 +7,15 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torchmetrics import Metric
 
 from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
 from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
+from lightning_modules.callbacks.note_comparison import NoteComparison
+from lightning_modules.errors import OptionError
 from lightning_modules.metrics.embeddings import Embedding, LogMelStatistics
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.metrics.reconstruction import (
@@ -21,6 +23,7 @@ from lightning_modules.metrics.reconstruction import (
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
+from lightning_modules.metrics.transcription import NoteListener
 from lightning_modules.reports.scores import Score, scores_table, write_scores
 
 
@@ -34,7 +37,8 @@ class Evaluation(pl.Callback):
 
     At test, logs the same as `test/…`, and scores reconstructions, samples and, as the floor, real clips in
     their place: prints one table, writes `scores.json` and `scores.csv` into `trainer.default_root_dir` and
-    logs each as `test/<reconstructions, samples or floor>/<score>`.
+    logs each as `test/<reconstructions, samples or floor>/<score>`. With the extra `transcription` installed,
+    some of the scores are of the notes that Transkun hears, which knows MAESTRO: it was trained on it.
 
     Args:
         max_samples: Most clips to sample, on each device; the split's clips beyond them are not compared.
@@ -43,6 +47,9 @@ class Evaluation(pl.Callback):
             also tells how near samples are to training clips.
         max_test_clips: About how many clips of the test split are scored, spread evenly over it.
         max_training_clips: Most training clips that samples are looked for among.
+        listening_seconds: Seconds of audio in which notes are listened for at test, over all devices and sets
+            of clips: about as many seconds of a CPU core. Clips are chosen evenly over the split. 0 for none.
+        listening_cache: Folder that keeps what was heard, for the next test; None for none.
     """
 
     def __init__(
@@ -52,12 +59,16 @@ class Evaluation(pl.Callback):
         embeddings: list[Embedding] | None = None,
         max_test_clips: int = 512,
         max_training_clips: int = 2048,
+        listening_seconds: float = 192.0,
+        listening_cache: str | Path | None = None,
     ) -> None:
         self.max_samples = max_samples
         self.seed = seed
         self.embeddings = embeddings
         self.max_test_clips = max_test_clips
         self.max_training_clips = max_training_clips
+        self.listening_seconds = listening_seconds
+        self.listening_cache = listening_cache
         self.metrics: dict[str, Metric] = {}
         self.scores: list[Score] = []
         self._num_sampled = 0
@@ -66,6 +77,7 @@ class Evaluation(pl.Callback):
         self._step: int | None = None
         self._paired: PairedComparison | None = None
         self._sets: dict[str, SetComparison] = {}
+        self._notes: NoteComparison | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Build the metrics for the model's sample rate."""
@@ -104,6 +116,21 @@ class Evaluation(pl.Callback):
             self._sets["reconstructions"] = SetComparison("reconstructions", rate, embeddings, module.device)
         if module.can_sample:
             self._sets["samples"] = SetComparison("samples", rate, embeddings, module.device)
+        self._notes = self._note_comparison(module, notes, trainer.world_size)
+
+    def _note_comparison(
+        self, module: GenerativeModule, notes: NoteSource | None, devices: int
+    ) -> NoteComparison | None:
+        """What listens for notes; None, said once, where the transcriber is not installed."""
+        if self.listening_seconds <= 0.0 or not self._sets:
+            return None
+        try:
+            listener = NoteListener(self.listening_cache, device=module.device)
+        except OptionError as error:
+            rank_zero_info(f"No scores of notes: {error.problem}. Remedy: {error.remedy}.")
+            return None
+        seconds = self.listening_seconds / devices
+        return NoteComparison(module.sample_rate, notes, listener, seconds, 2 * len(self._sets))
 
     def on_validation_batch_end(
         self,
@@ -144,8 +171,12 @@ class Evaluation(pl.Callback):
             assert self._paired is not None  # on_test_epoch_start
             self._paired.update(output, batch)
             self._sets["reconstructions"].update(output, batch.waveform)
+            if self._notes is not None:
+                self._notes.update_pairs(output, batch)
         if module.can_sample and (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
             self._sets["samples"].update(*pair)
+            if self._notes is not None:
+                self._notes.update_samples(*pair)
             if not module.can_reconstruct:
                 self._update(*pair)
 
@@ -163,6 +194,8 @@ class Evaluation(pl.Callback):
         self.scores = [] if self._paired is None else self._paired.scores()
         for compared in self._sets.values():
             self.scores += compared.scores()
+        if self._notes is not None:
+            self.scores += self._notes.scores(module.device)
         for score in self.scores:
             module.log(f"test/{score.of}/{score.name}", score.value, rank_zero_only=True)
 

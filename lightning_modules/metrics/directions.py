@@ -5,7 +5,7 @@ from typing import Literal
 Direction = Literal["min", "max"]
 
 _LOWER = ("loss", "distance", "frechet", "negative_log_likelihood", "spectral")
-_HIGHER = ("si_sdr", "elbo", "log_likelihood", "iwae", "f_score", "active_units")
+_HIGHER = ("si_sdr", "elbo", "log_likelihood", "iwae", "f_score", "correlation", "active_units")
 
 
 def better_direction(name: str) -> Direction | None:

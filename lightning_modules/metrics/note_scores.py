@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_modules.audio.notes import NoteList
+from lightning_modules.audio.notes import HeardNotes, NoteList
 
 ONSET_TOLERANCE_SECONDS = 0.05
 OFFSET_TOLERANCE_RATIO = 0.2
@@ -70,6 +70,14 @@ def velocity_correlation(reference: NoteList, estimate: NoteList) -> float:
     struck, heard = (side - side.mean() for side in sides)
     norm = float(np.sqrt(np.square(struck).sum() * np.square(heard).sum()))
     return float((struck * heard).sum()) / norm if norm > 0.0 else float("nan")
+
+
+def struck_within(notes: NoteList, seconds: float) -> HeardNotes:
+    """The notes that begin within a clip, with the ends of their sounds where these are known."""
+    inside = _struck(notes, seconds)
+    offset = getattr(notes, "sounding_offset", notes.offset)  # else where keys are released
+    columns = (np.asarray(each)[inside] for each in (notes.pitch, notes.onset, offset, notes.velocity))
+    return HeardNotes(*columns)
 
 
 def notes_per_second(notes: NoteList, seconds: float) -> float:

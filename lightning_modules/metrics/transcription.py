@@ -7,7 +7,7 @@ MAESTRO flatter. It does not know the models of this project.
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from lightning_modules.errors import OptionError
 SEGMENT_SECONDS = 16.0
 """What Transkun was trained on and looks at at once: a shorter clip is followed by silence (without, notes of
 clips of 3 s are missed), a longer one cut into segments that overlap by half."""
+GAP_SECONDS = 1.0
 QUIETEST_PEAK = 1e-4
 """-80 dB of full scale. Transkun levels every clip first: fainter ones would be rounding errors to it."""
 
@@ -78,9 +79,9 @@ class NoteListener:
 
     Args:
         cache_dir: Folder in which what was heard is kept for other processes; None for memory alone.
-        budget_seconds: How many seconds of audio may be listened to, 16 at least for each clip, none for one
-            that is known; None for all.
-        progress: Called after each clip with the seconds of audio that it took, 0 if it was known.
+        budget_seconds: How many seconds of audio may be listened to, in segments of 16 or more; None for all.
+            Clips that are known cost nothing.
+        progress: Called after each segment with its seconds.
         device: Where the network runs.
 
     Attributes:
@@ -105,54 +106,68 @@ class NoteListener:
         self.heard_seconds = 0.0
         self._known: dict[str, HeardNotes] = {}
 
-    def __call__(self, waveform: Tensor, sample_rate: int) -> HeardNotes | None:
-        """The notes that begin within a clip; their offsets are where the sound ends.
+    def __call__(self, waveform: Tensor, sample_rate: int) -> list[HeardNotes | None]:
+        """The notes that begin within each clip; their offsets are where the sound ends.
+
+        As many clips as go into a segment are listened to at once, a second of silence between them.
 
         Args:
-            waveform: (C, T) in [-1, 1], at any rate.
+            waveform: (B, C, T) in [-1, 1], at any rate.
             sample_rate: In Hz.
 
         Returns:
-            None if the clip is not known and the budget is spent.
+            B lists of notes; None for clips that are not known when the budget is spent.
         """
         samples = np.ascontiguousarray(waveform.detach().float().cpu().numpy())
-        key = content_key(samples, sample_rate)
-        seconds = max(samples.shape[-1] / sample_rate, SEGMENT_SECONDS)
-        notes = self._recall(key)
-        if notes is None:
-            if self.budget_seconds is not None and self.heard_seconds + seconds > self.budget_seconds:
-                return None
-            notes = self._listen(samples, sample_rate)
-            self.heard_seconds += seconds
-            self._remember(key, notes)
-        else:
-            seconds = 0.0
-        if self.progress is not None:
-            self.progress(seconds)
-        return notes
+        keys = [content_key(clip, sample_rate) for clip in samples]
+        new = [index for index, key in enumerate(keys) if self._recall(key) is None]
+        seconds = samples.shape[-1] / sample_rate
+        together = clips_per_segment(seconds)
+        cost = max(seconds, SEGMENT_SECONDS)
+        for start in range(0, len(new), together):
+            if self.budget_seconds is not None and self.heard_seconds + cost > self.budget_seconds:
+                break
+            taken = new[start : start + together]
+            for index, notes in zip(taken, self._listen(samples[taken], sample_rate), strict=True):
+                self._remember(keys[index], notes)
+            self.heard_seconds += cost
+            if self.progress is not None:
+                self.progress(cost)
+        return [self._known.get(key) for key in keys]
 
-    def batch(self, waveform: Tensor, sample_rate: int) -> Sequence[HeardNotes | None]:
-        """The notes of each clip of (B, C, T)."""
-        return [self(clip, sample_rate) for clip in waveform]
+    def _listen(self, clips: np.ndarray, sample_rate: int) -> list[HeardNotes]:
+        """What is heard in clips (B, C, T), one after the other."""
+        usable = np.isfinite(clips).all(axis=(1, 2)) & (np.abs(clips).max(axis=(1, 2)) >= QUIETEST_PEAK)
+        seconds, gap = clips.shape[-1] / sample_rate, round(GAP_SECONDS * sample_rate)
+        joined = np.concatenate(
+            list(np.pad(clips[usable], ((0, 0), (0, 0), (0, gap)))) or [clips[0]], axis=-1
+        )
+        heard = self._transcribe(joined[..., : joined.shape[-1] - gap], sample_rate) if usable.any() else []
+        found, place = [], 0.0
+        for is_usable in usable.tolist():
+            rows = [
+                (onset - place, pitch, offset - place, velocity)
+                for onset, pitch, offset, velocity in heard
+                if is_usable and 0.0 <= onset - place < seconds
+            ]
+            found.append(HeardNotes.from_rows(rows))
+            place += is_usable * (clips.shape[-1] + gap) / sample_rate
+        return found
 
     @torch.no_grad()
-    def _listen(self, samples: np.ndarray, sample_rate: int) -> HeardNotes:
-        if not np.isfinite(samples).all() or np.abs(samples).max(initial=0.0) < QUIETEST_PEAK:
-            return HeardNotes.from_rows([])
-        seconds = samples.shape[-1] / sample_rate
+    def _transcribe(self, samples: np.ndarray, sample_rate: int) -> list[tuple[float, int, float, int]]:
+        """Onset, pitch, offset and velocity of the notes in (C, T)."""
         audio = torch.from_numpy(resampled_to(self.network.fs, samples, sample_rate))  # (T', C)
         missing = round(SEGMENT_SECONDS * self.network.fs) - len(audio)
         audio = functional.pad(audio, (0, 0, 0, max(missing, 0))).to(self.device)
         step = SEGMENT_SECONDS if missing >= 0 else SEGMENT_SECONDS / 2
         with without_checkpoint_warnings():
             heard = self.network.transcribe(audio, stepInSecond=step, segmentSizeInSecond=SEGMENT_SECONDS)
-        return HeardNotes.from_rows(
-            [
-                (float(note.start), note.pitch, float(note.end), min(max(note.velocity, 1), 127))
-                for note in heard
-                if note.pitch > 0 and note.start < seconds  # pedals have negative numbers
-            ]
-        )
+        return [
+            (float(note.start), note.pitch, float(note.end), min(max(note.velocity, 1), 127))
+            for note in heard
+            if note.pitch > 0  # pedals have negative numbers
+        ]
 
     def _recall(self, key: str) -> HeardNotes | None:
         if key not in self._known and self.cache_dir is not None:
@@ -168,6 +183,11 @@ class NoteListener:
             self.cache_dir.mkdir(parents=True, exist_ok=True)
             with whole_file(self.cache_dir / f"{key}.npz") as part, part.open("wb") as file:
                 np.savez(file, **notes._asdict())
+
+
+def clips_per_segment(seconds: float) -> int:
+    """How many clips of a length are listened to at once."""
+    return max(int((SEGMENT_SECONDS + GAP_SECONDS) / (seconds + GAP_SECONDS)), 1)
 
 
 def content_key(samples: np.ndarray, sample_rate: int) -> str:

@@ -24,6 +24,7 @@ class Notes(NamedTuple):
     onset: np.ndarray
     offset: np.ndarray
     velocity: np.ndarray
+    sounding_offset: np.ndarray
 
 
 class NotedData(ToyDataModule):

@@ -1,15 +1,21 @@
 """What Transkun hears, and that it listens to each clip once."""
 
+import importlib.util
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from datamodules.mini.piano import Piano
 from lightning_modules.audio.notes import HeardNotes
+from lightning_modules.errors import OptionError
 from lightning_modules.metrics.note_scores import note_f_score, velocity_correlation
 from lightning_modules.metrics.transcription import NoteListener, content_key
 
-pytest.importorskip("transkun")
+is_installed = importlib.util.find_spec("transkun") is not None
+needs_transkun = pytest.mark.skipif(not is_installed, reason="needs the extra transcription")
 
 RATE = 16_000
 SECONDS = 3.0
@@ -34,15 +40,17 @@ def listener() -> NoteListener:
     return NoteListener()
 
 
+@needs_transkun
 @pytest.mark.slow  # a quarter of a minute of a CPU for each clip
 def test_notes_are_heard_at_any_rate_and_from_either_side(listener):
     reference = HeardNotes.from_rows(ROWS)
     for rate, channels in ((RATE, 1), (44_100, 2)):
-        heard = listener(played(rate)[:channels], rate)
+        (heard,) = listener(played(rate)[None, :channels], rate)
         assert note_f_score(reference, heard) == 1.0
         assert velocity_correlation(reference, heard) > 0.9
 
 
+@needs_transkun
 @pytest.mark.slow
 def test_noise_and_silence_have_no_notes(listener):
     generator = torch.Generator().manual_seed(0)
@@ -58,65 +66,89 @@ def test_noise_and_silence_have_no_notes(listener):
 
 
 class CountingNetwork:
-    """Hears one note, and counts."""
+    """Hears a note half a second after the beginning, a pedal, a note far behind the end; and counts."""
 
     fs = 44_100
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, float, float]] = []
 
-    def transcribe(self, audio, stepInSecond, segmentSizeInSecond):
-        from types import SimpleNamespace
+    def to(self, device) -> "CountingNetwork":
+        return self
 
+    def transcribe(self, audio, stepInSecond, segmentSizeInSecond):
         self.calls.append((len(audio), stepInSecond, segmentSizeInSecond))
-        note = SimpleNamespace(start=0.5, end=0.7, pitch=60, velocity=0)
-        pedal = SimpleNamespace(start=0.1, end=0.7, pitch=-64, velocity=80)
-        late = SimpleNamespace(start=1e6, end=2e6, pitch=61, velocity=80)
-        return [note, pedal, late]
+        rows = ((0.5, 0.7, 60, 0), (0.1, 0.7, -64, 80), (2.6, 2.8, 72, 90), (1e6, 2e6, 61, 80))
+        return [SimpleNamespace(start=a, end=b, pitch=p, velocity=v) for a, b, p, v in rows]
 
 
 @pytest.fixture
 def counted(monkeypatch) -> CountingNetwork:
     network = CountingNetwork()
-    network.to = lambda device: network
     monkeypatch.setattr("lightning_modules.metrics.transcription.transkun_network", lambda: network)
     return network
 
 
-def clip(seconds: float, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(1, round(seconds * RATE), generator=generator)
+def clips(seconds: float, *seeds: int) -> torch.Tensor:
+    """(B, 1, T), one for each seed."""
+    size = (1, round(seconds * RATE))
+    return torch.stack([0.1 * torch.randn(size, generator=torch.Generator().manual_seed(s)) for s in seeds])
 
 
 def test_each_clip_is_listened_to_once(counted, tmp_path):
     taken = []
     listener = NoteListener(tmp_path, progress=taken.append)
-    first, again = listener(clip(1.0), RATE), listener(clip(1.0).clone(), RATE)
+    (first,), (again,) = listener(clips(1.0, 0), RATE), listener(clips(1.0, 0), RATE)
     assert len(counted.calls) == 1
-    assert taken == [16.0, 0.0]
+    assert taken == [16.0]
     assert first.pitch.tolist() == again.pitch.tolist() == [60]  # no pedal, nothing behind the end
     assert first.velocity.tolist() == [1]  # MIDI has no note of velocity 0
-    NoteListener(tmp_path)(clip(1.0), RATE)  # another process
+    NoteListener(tmp_path)(clips(1.0, 0), RATE)  # another process
     assert len(counted.calls) == 1
-    listener(clip(1.0, seed=1), RATE)
-    listener(clip(1.0), RATE // 2)
+    listener(clips(1.0, 1), RATE)
+    listener(clips(1.0, 0), RATE // 2)
     assert len(counted.calls) == 3
+
+
+def test_short_clips_share_a_segment_and_keep_their_own_notes(counted):
+    heard = NoteListener()(clips(1.0, *range(9)), RATE)
+    # 8 clips of 1 s and the 7 s between them are 15 s
+    assert [call[0] for call in counted.calls] == [16 * 44_100] * 2
+    assert [notes.pitch.tolist() for notes in heard] == [[60], [72], *[[]] * 6, [60]]
+    assert heard[1].onset.tolist() == pytest.approx([0.6])
+    assert heard[1].offset.tolist() == pytest.approx([0.8])
+
+
+def test_silence_and_nan_have_no_notes_and_are_not_listened_to(counted):
+    batch = clips(1.0, 0, 1, 2)
+    batch[0] = 0.0
+    batch[1, 0, 5] = float("nan")
+    heard = NoteListener()(batch, RATE)
+    assert [len(notes.pitch) for notes in heard] == [0, 0, 1]
+    NoteListener()(torch.zeros(1, 1, 100), RATE)
+    assert len(counted.calls) == 1
 
 
 def test_the_budget_is_kept_and_what_is_known_costs_nothing(counted):
     listener = NoteListener(budget_seconds=40.0)
-    clips = torch.stack([clip(1.0, seed) for seed in range(4)])
-    heard = listener.batch(clips, RATE)
+    heard = listener(clips(10.0, *range(4)), RATE)
     assert [notes is not None for notes in heard] == [True, True, False, False]
-    assert listener(clips[1], RATE) is not None
+    assert listener(clips(10.0, 1), RATE)[0] is not None
     assert listener.heard_seconds == 32.0
 
 
 def test_a_clip_fills_a_segment_and_a_long_one_is_cut_into_halves(counted):
     listener = NoteListener()
-    listener(clip(8.0), RATE)
-    listener(clip(20.0), RATE)
+    listener(clips(8.5, 0), RATE)
+    listener(clips(20.0, 0), RATE)
     assert counted.calls == [(16 * 44_100, 16.0, 16.0), (20 * 44_100, 8.0, 16.0)]
+
+
+def test_without_the_package_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transkun", None)
+    with pytest.raises(OptionError, match="transkun") as caught:
+        NoteListener()
+    assert "[transcription]" in caught.value.remedy
 
 
 def test_the_key_is_of_samples_shape_and_rate():
