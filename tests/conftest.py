@@ -69,11 +69,21 @@ def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(autouse=True)
-def no_transcriber(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only slow tests listen for notes, which takes a quarter of a minute for each clip."""
-    if "slow" not in request.keywords:
-        monkeypatch.setitem(sys.modules, "transkun", None)
+@pytest.fixture(autouse=True, scope="session")
+def no_transcriber() -> Iterator[None]:
+    """Listening for notes takes a quarter of a minute for each clip: tests that do ask for `transkun`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "transkun", None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def transkun() -> Iterator[None]:
+    """The transcriber, where its package is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "transkun")
+        pytest.importorskip("transkun")
+        yield
 
 
 COLUMNS = (

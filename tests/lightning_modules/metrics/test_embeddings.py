@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from lightning_modules.errors import OptionError
-from lightning_modules.metrics.embeddings import ClapEmbedding, CrepeEmbedding, LogMelStatistics
+from lightning_modules.metrics.embeddings import (
+    ClapEmbedding,
+    CrepeEmbedding,
+    LogMelStatistics,
+    TranskunEmbedding,
+)
 
 
 def tone(frequency: float, seconds: float = 1.0, rate: int = 16_000) -> torch.Tensor:
@@ -126,3 +131,17 @@ def test_a_missing_package_names_its_extra(make, package, extra, monkeypatch):
         OptionError, match=rf'(?s)needs the package {package}.*pip install -e "\.\[{extra}\]"'
     ):
         make()
+
+
+@pytest.mark.slow  # a quarter of a minute of a CPU for each clip
+def test_transkun_hears_notes_and_not_level(transkun):
+    embedding = TranskunEmbedding()
+    base = embedding(tone(261.6), 16_000)
+    assert base.shape == (1, 4, embedding.size) == (1, 4, 256)
+    quieter, semitone = (embedding(x, 16_000) for x in (0.1 * tone(261.6), tone(277.2)))
+    assert (quieter - base).norm() < 0.1 * (semitone - base).norm()
+
+
+def test_transkun_is_named_where_it_is_missing():
+    with pytest.raises(OptionError, match="transkun"):
+        TranskunEmbedding()

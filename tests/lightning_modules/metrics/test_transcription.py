@@ -1,6 +1,5 @@
 """What Transkun hears, and that it listens to each clip once."""
 
-import importlib.util
 import sys
 from types import SimpleNamespace
 
@@ -13,9 +12,6 @@ from lightning_modules.audio.notes import HeardNotes
 from lightning_modules.errors import OptionError
 from lightning_modules.metrics.note_scores import note_f_score, velocity_correlation
 from lightning_modules.metrics.transcription import NoteListener, content_key
-
-is_installed = importlib.util.find_spec("transkun") is not None
-needs_transkun = pytest.mark.skipif(not is_installed, reason="needs the extra transcription")
 
 RATE = 16_000
 SECONDS = 3.0
@@ -36,11 +32,10 @@ def played(rate: int) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def listener() -> NoteListener:
+def listener(transkun) -> NoteListener:
     return NoteListener()
 
 
-@needs_transkun
 @pytest.mark.slow  # a quarter of a minute of a CPU for each clip
 def test_notes_are_heard_at_any_rate_and_from_either_side(listener):
     reference = HeardNotes.from_rows(ROWS)
@@ -50,7 +45,6 @@ def test_notes_are_heard_at_any_rate_and_from_either_side(listener):
         assert velocity_correlation(reference, heard) > 0.9
 
 
-@needs_transkun
 @pytest.mark.slow
 def test_noise_and_silence_have_no_notes(listener):
     generator = torch.Generator().manual_seed(0)
