@@ -1,5 +1,6 @@
 """Files that are there as a whole or not at all, and files of others that are read with care."""
 
+import errno
 import os
 import re
 import secrets
@@ -132,10 +133,13 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: If it cannot be opened, or is none.
     """
     descriptor = os.open(path, _READ)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    raise OSError(f"{path} is no regular file")
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError(errno.EINVAL, "no regular file")
 
 
 def read_limited(path: Path, limit: int) -> bytes:
@@ -147,7 +151,7 @@ def read_limited(path: Path, limit: int) -> bytes:
     with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise OSError(f"it has more than {limit:,} bytes")
+        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")
     return content
 
 

@@ -14,7 +14,8 @@ a process that is killed leaves at most hidden `.part` files, which the next one
 
 import hashlib
 import json
-import zlib
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from datamodules.cache.decoding import RESAMPLER_QUALITY
 from datamodules.errors import CacheError
-from datamodules.files import write_atomically
+from datamodules.files import read_limited, write_atomically
 from datamodules.release.catalogue import Performance
 
 FORMAT_VERSION = 1
@@ -33,7 +34,7 @@ FORMAT_VERSION = 1
 
 MANIFEST = "manifest.json"
 BYTES_PER_SAMPLE = 2
-_CHUNK_BYTES = 1 << 22
+_MANIFEST_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class CacheEntry:
     source: str
     source_rate: int
     clipped: int
+
+    def is_possible(self) -> bool:
+        """Whether the values are such as a preparation writes."""
+        numbers = (self.samples, self.crc32, self.source_rate, self.clipped)
+        whole = all(type(number) is int and 0 <= number < 1 << 40 for number in numbers)
+        return whole and self.samples > 0 and isinstance(self.source, str)
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,20 @@ class CacheSpec:
         return samples * self.channels * BYTES_PER_SAMPLE
 
 
-def hash_catalogue(performances: Iterable[Performance]) -> str:
-    """Hash what a release's metadata says, whatever file it was read from: 64 hexadecimal digits."""
-    rows = sorted(json.dumps(asdict(performance), sort_keys=True) for performance in performances)
+def hash_catalogue(performances: Iterable[Performance], with_quotes: bool = False) -> str:
+    """Hash what a release's metadata says, whatever file it was read from: 64 hexadecimal digits.
+
+    Args:
+        performances: Its rows.
+        with_quotes: Whether quotation marks around a whole title count. The official CSV of v3.0.0 has them
+            around seven titles, the official JSON has not. Earlier versions made them count.
+    """
+    facts = [asdict(performance) for performance in performances]
+    for each in facts:
+        title = each["title"]
+        if not with_quotes and len(title) > 2 and title[0] == title[-1] == '"':
+            each["title"] = title[1:-1]
+    rows = sorted(json.dumps(each, sort_keys=True) for each in facts)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -93,28 +111,43 @@ def pcm_path(folder: Path, audio: str) -> Path:
     return folder / f"{audio}.pcm"
 
 
-def read_manifest(folder: Path) -> dict[str, CacheEntry]:
+def read_manifest(folder: Path, spec: CacheSpec | None = None) -> dict[str, CacheEntry]:
     """Read which performances are finished, by the name of their recording; empty if nothing is.
 
+    Args:
+        folder: The cache's folder.
+        spec: Which cache it should be; None for any.
+
     Raises:
-        CacheError: If the manifest cannot be read or understood.
+        CacheError: If the manifest cannot be read or understood, or is that of another cache.
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {audio: CacheEntry(**entry) for audio, entry in content["performances"].items()}
+        content = json.loads(read_limited(path, _MANIFEST_BYTES))
+        entries = {audio: CacheEntry(**entry) for audio, entry in content["performances"].items()}
+        if not all(entry.is_possible() for entry in entries.values()):
+            raise ValueError("a length, rate or checksum that cannot be")
+        found = {name: content[name] for name in ("format", *CacheSpec.__dataclass_fields__)}
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise CacheError(
-            f"cannot read {path}: {error.strerror}",
+            f"cannot read {path}: {error.strerror or error}",
             "check its permissions, or set `cache_dir` to another folder",
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CacheError(
             f"{path} is damaged ({type(error).__name__}: {error})",
             f"delete the folder {folder}; it is made again from the release",
         ) from error
+    expected = found if spec is None else {"format": FORMAT_VERSION, **asdict(spec)}
+    if found != expected:
+        wrong = next(name for name in found if found[name] != expected[name])
+        raise CacheError(
+            f"{path} is that of another cache: {wrong} is {found[wrong]!r:.100}, not {expected[wrong]!r}",
+            "give the folder back its old name, or delete it; it is made again from the release",
+        )
+    return entries
 
 
 def write_manifest(folder: Path, spec: CacheSpec, entries: dict[str, CacheEntry]) -> None:
@@ -131,9 +164,10 @@ def write_manifest(folder: Path, spec: CacheSpec, entries: dict[str, CacheEntry]
 def is_intact(folder: Path, spec: CacheSpec, audio: str, entry: CacheEntry) -> bool:
     """Whether the PCM file of a finished performance is there with the right size."""
     try:
-        return pcm_path(folder, audio).stat().st_size == spec.num_bytes(entry.samples)
+        status = pcm_path(folder, audio).lstat()
     except OSError:
         return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == spec.num_bytes(entry.samples)
 
 
 @dataclass
@@ -155,6 +189,7 @@ class PcmCache:
     audio: Sequence[str]
     entries: Sequence[CacheEntry]
     _views: dict[int, NDArray[np.int16]] = field(default_factory=dict, repr=False, compare=False)
+    _paths: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def samples(self) -> NDArray[np.int64]:
@@ -165,11 +200,18 @@ class PcmCache:
         """(samples, C) int16, memory-mapped, of one performance.
 
         Raises:
-            CacheError: If the file cannot be mapped.
+            CacheError: If the file cannot be mapped, or has become shorter: reading beyond its end would kill
+                the process without a word.
         """
         view = self._views.get(performance)
+        if view is not None and os.stat(self._paths[performance]).st_size < view.nbytes:
+            raise CacheError(
+                f"{self._paths[performance]} has become shorter while it is in use",
+                "prepare the cache again; nothing else may write there meanwhile",
+            )
         if view is None:
             view = self._views[performance] = self._map(performance)
+            self._paths[performance] = str(pcm_path(self.folder, self.audio[performance]))
         return view
 
     def _map(self, performance: int) -> NDArray[np.int16]:
@@ -206,7 +248,7 @@ def open_cache(folder: Path, spec: CacheSpec, performances: Sequence[Performance
     Raises:
         CacheError: If the cache is absent, damaged or incomplete on disk.
     """
-    entries = read_manifest(folder)
+    entries = read_manifest(folder, spec)
     if not entries:
         raise CacheError(f"there is no cache in {folder}", "call prepare_data() first; the Trainer does")
     audio = [performance.audio for performance in performances if performance.audio in entries]
@@ -218,30 +260,3 @@ def open_cache(folder: Path, spec: CacheSpec, performances: Sequence[Performance
             "call prepare_data() again: it makes them anew from the release",
         )
     return PcmCache(folder, spec, audio, [entries[name] for name in audio])
-
-
-def verify_cache(cache: PcmCache) -> list[str]:
-    """Read every byte and compare checksums.
-
-    Returns:
-        One line for each performance that is not as it was written; empty if all is well.
-    """
-    problems = []
-    for audio, entry in zip(cache.audio, cache.entries, strict=True):
-        path = pcm_path(cache.folder, audio)
-        try:
-            found = _file_crc32(path)
-        except OSError as error:
-            problems.append(f"{path}: {error.strerror}")
-            continue
-        if found != entry.crc32:
-            problems.append(f"{path}: CRC-32 is {found:08x}, {entry.crc32:08x} was written")
-    return problems
-
-
-def _file_crc32(path: Path) -> int:
-    crc32 = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            crc32 = zlib.crc32(chunk, crc32)
-    return crc32

@@ -9,8 +9,10 @@ machine prepares and the others wait at the lock, then find everything done; the
 system with working locks (NFS 4, Lustre, GPFS). Where in doubt, run `lightning prepare` once beforehand.
 """
 
+import functools
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -19,15 +21,18 @@ from datamodules.archive.http_file import TransferPolicy
 from datamodules.archive.open import open_archive
 from datamodules.cache.builder import CacheBuilder, count_cores
 from datamodules.cache.folder_lock import single_writer
+from datamodules.cache.integrity import find_changed, verify_cache
 from datamodules.cache.pcm import (
+    CacheEntry,
     CacheSpec,
     PcmCache,
     hash_catalogue,
     is_intact,
     open_cache,
     read_manifest,
-    verify_cache,
+    write_manifest,
 )
+from datamodules.cache.progress import say
 from datamodules.errors import CacheError, ReleaseError
 from datamodules.files import translated_write_errors, write_atomically
 from datamodules.options import at_least, one_of
@@ -146,12 +151,15 @@ class Preparation:
             AudioError: If more than `max_bad_performances` recordings are unusable.
             CacheError: If the cache cannot be written.
         """
+        self.__dict__.pop("_release", None)  # it may have changed
         if self._is_embedded:
             self._render_embedded()
         with translated_write_errors(self.cache_root):
             archive, chosen, spec = self._open_release()
+            self._adopt_earlier(spec)
             builder = self._builder(archive, spec)
             if archive.is_remote and builder.outdated(chosen) and archive.refresh():
+                self.__dict__.pop("_release", None)
                 archive, chosen, spec = self._open_release()
                 builder = self._builder(archive, spec)
             if builder.keep is not None:
@@ -163,7 +171,21 @@ class Preparation:
 
         Raises:
             CacheError: If `prepare` has not run, or the cache is damaged.
+            ReleaseError: If the same recording is in two splits under two names.
         """
+        cache, performances = self._open()
+        entries = dict(zip(cache.audio, cache.entries, strict=True))
+        changed = find_changed(cache.folder, entries, self.progress)
+        if changed:
+            raise CacheError(
+                f"{len(changed)} PCM file(s) in {cache.folder} have changed since they were written "
+                f"(the first: {changed[0]})",
+                "call prepare_data() again: it makes them anew from the release",
+            )
+        _refuse_copies(performances, entries)
+        return cache, performances
+
+    def _open(self) -> tuple[PcmCache, tuple[Performance, ...]]:
         _, chosen, spec = self._open_release()
         cache = open_cache(spec.folder(self.cache_root), spec, chosen)
         absent = len(chosen) - len(cache.audio)
@@ -189,7 +211,7 @@ class Preparation:
         """
         archive, chosen, spec = self._open_release()
         folder = spec.folder(self.cache_root)
-        entries = read_manifest(folder)
+        entries = read_manifest(folder, spec)
         finished = [
             p for p in chosen if p.audio in entries and is_intact(folder, spec, p.audio, entries[p.audio])
         ]
@@ -214,7 +236,7 @@ class Preparation:
         Raises:
             CacheError: If the cache is absent or incomplete.
         """
-        return verify_cache(self.open()[0])
+        return verify_cache(self._open()[0])
 
     @property
     def _is_embedded(self) -> bool:
@@ -231,6 +253,13 @@ class Preparation:
 
     def _open_release(self) -> tuple[Archive, tuple[Performance, ...], CacheSpec]:
         """The release's files, the performances in use, and the cache they belong to."""
+        archive, catalogue = self._release
+        spec = CacheSpec(self.release, self.sample_rate, self.channels, hash_catalogue(catalogue))
+        return archive, self.selection.apply(catalogue), spec
+
+    @functools.cached_property
+    def _release(self) -> tuple[Archive, tuple[Performance, ...]]:
+        """The release's files and its whole catalogue, read once."""
         release = find_release(self.release)
         source = self.cache_root / "releases" if self._is_embedded else self.source or release.url
         if source is None:
@@ -239,9 +268,22 @@ class Preparation:
                 "set `source` to its folder, zip file or URL",
             )
         archive = open_archive(release, source, self.transfer, self.cache_root / "sources")
-        catalogue = read_catalogue(archive, release)
-        spec = CacheSpec(self.release, self.sample_rate, self.channels, hash_catalogue(catalogue))
-        return archive, self.selection.apply(catalogue), spec
+        return archive, read_catalogue(archive, release)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Options alone: an archive holds locks, and is opened again where it is needed."""
+        return {name: value for name, value in self.__dict__.items() if name != "_release"}
+
+    def _adopt_earlier(self, spec: CacheSpec) -> None:
+        """Give a cache that an earlier version made from the same table the name it has now."""
+        earlier = replace(spec, catalogue=hash_catalogue(self._release[1], with_quotes=True))
+        old, new = earlier.folder(self.cache_root), spec.folder(self.cache_root)
+        if old == new or new.exists() or not old.is_dir():
+            return
+        with single_writer(old, self.progress):
+            write_manifest(old, spec, read_manifest(old))
+            old.rename(new)
+        say(f"The cache {old.name} is now called {new.name}.", self.progress)
 
     def _builder(self, archive: Archive, spec: CacheSpec) -> CacheBuilder:
         fastest = max(count_cores(), _REMOTE_THREADS) if archive.is_remote else count_cores()
@@ -264,6 +306,25 @@ class Preparation:
         table = archive.metadata(find_release(self.release).metadata_names)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / table.name.rpartition("/")[2], table.content)
+
+
+def _refuse_copies(performances: Sequence[Performance], entries: Mapping[str, CacheEntry]) -> None:
+    """Make sure that no recording is in two splits under two names: a copy, a link, another spelling.
+
+    Raises:
+        ReleaseError: If samples of one split are those of another.
+    """
+    first: dict[tuple[int, int], Performance] = {}
+    for performance in performances:
+        entry = entries[performance.audio]
+        other = first.setdefault((entry.samples, entry.crc32), performance)
+        if other.split != performance.split:
+            raise ReleaseError(
+                f"{other.audio} ({other.split}) and {performance.audio} ({performance.split}) are the same "
+                "recording",
+                "take one of them out of the release's table: a recording may be in one split only, or "
+                "evaluation would measure memory",
+            )
 
 
 def _as_tuple(values: list[_T] | None) -> tuple[_T, ...] | None:

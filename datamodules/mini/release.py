@@ -15,8 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock
-
+from datamodules.cache.folder_lock import single_writer
 from datamodules.errors import ReleaseError
 from datamodules.mini.midi import write_midi
 from datamodules.mini.performance import perform
@@ -91,7 +90,7 @@ def render_mini(folder: Path, workers: int | None = None, progress: bool = True)
         return release
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".mini.lock"):
+        with single_writer(folder / ".mini", progress):
             if not is_complete(release):
                 _render_beside(release, workers or _available_processors(), progress)
     except OSError as error:

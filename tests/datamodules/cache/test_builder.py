@@ -352,3 +352,39 @@ def test_a_recording_that_goes_bad_after_caching(tiny_release: Path, tmp_path: P
     assert warning.startswith("1 recording(s) cannot be read any more; their earlier version in the cache is")
     assert "a.wav: truncated" in warning and "skipped" not in warning
     assert after == before
+
+
+def test_a_wrong_rate_in_the_header_shows_in_the_duration(
+    tmp_path: Path, make_release: Callable, recording: Callable
+) -> None:
+    """44.1 kHz audio under a header of 48 kHz is 8% shorter and sounds a tone too high; or the reverse."""
+    made = [recording(name, seconds=40.0, channels=1) for name in ("good", "fast", "slow", "cut")]
+    for one in made:
+        one.waveform = np.zeros((42 * 44_100, 1))  # two seconds after the last note, as in MAESTRO
+    made[1].rate = 48_000
+    made[2].rate, made[2].waveform = 44_100, np.zeros((42 * 48_000, 1))
+    made[3].waveform = np.zeros((round(0.79 * 42 * 44_100), 1))
+    release = make_release(tmp_path / "release", made)
+    with pytest.raises(AudioError) as caught:
+        build(release, tmp_path / "cache")
+    assert "3 recording(s) cannot be used" in str(caught.value)
+    assert "fast.wav: lasts 38.6 s, but the catalogue says 40.0 s" in str(caught.value)
+    assert "slow.wav: lasts " in str(caught.value) and "cut.wav: lasts 33.2 s" in str(caught.value)
+    assert list(read_manifest(tmp_path / "cache")) == ["2009/good.wav"]
+
+
+def test_a_partial_copy_does_not_fill_the_screen(
+    tmp_path: Path, make_release: Callable, recording: Callable, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = [recording(f"{number:03}", seconds=0.5) for number in range(60)]
+    release = make_release(tmp_path / "release", made)
+    for one in made[2:]:
+        (release / one.audio).unlink()
+    with pytest.warns(UserWarning, match="and 48 more that are not there") as caught:
+        build(release, tmp_path / "cache", max_bad_performances=58)
+    assert len(str(caught[0].message).splitlines()) == 12
+    spec = CacheSpec("v3.0.0", 16_000, 1, "catalogue")
+    again = CacheBuilder(open_archive(V3, release), spec, tmp_path / "cache", 2, 58, progress=True)
+    with pytest.warns(UserWarning, match="58 recording"):
+        again.build(catalogue(release))
+    assert "Caching" not in capfd.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datamodules.cache.integrity import verify_cache
 from datamodules.cache.pcm import (
     CacheEntry,
     CacheSpec,
@@ -13,7 +14,6 @@ from datamodules.cache.pcm import (
     open_cache,
     pcm_path,
     read_manifest,
-    verify_cache,
     write_manifest,
 )
 from datamodules.errors import CacheError
@@ -101,7 +101,9 @@ def test_identity_follows_content_and_format(tmp_path: Path, write_cache: Callab
     assert len(identity) == 16
     assert identity == open_cache(tmp_path, SPEC, performances[::-1]).identity
     assert identity != open_cache(tmp_path, SPEC, performances[:2]).identity
+    entries = read_manifest(tmp_path)
     other_rate = CacheSpec("v3.0.0", 22_050, 2, "catalogue")
+    write_manifest(tmp_path, other_rate, entries)
     assert identity != open_cache(tmp_path, other_rate, performances).identity
     entries = read_manifest(tmp_path)
     entries["2009/1.wav"] = CacheEntry(51, 12345, "1-1", 44_100, 0)
