@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_modules.base import NoteSource, WaveformBatch
+from lightning_modules.metrics.directions import score_direction
 from lightning_modules.metrics.distances import (
     frechet_distance,
     kernel_distance,
@@ -32,7 +33,8 @@ from lightning_modules.metrics.reconstruction import (
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
 )
-from lightning_modules.reports.scores import Score
+from lightning_modules.reports.scores import Better, Score
+from lightning_modules.reports.scores import Subject as ScoreSubject
 
 Subject = Literal["reconstructions", "samples"]
 
@@ -122,16 +124,13 @@ class PairedComparison:
         """Means over clips, with bootstrap intervals."""
         found = []
         for name, kept in self.values.items():
-            better = "higher" if self.formulas[name].higher_is_better else "lower"
-            found.append(
-                interval_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit, better)
-            )
+            found.append(interval_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit))
         onsets = bootstrap_mean(self.onset_values.compute())
-        found.append(interval_score("onset_f_score_audio", "reconstructions", onsets, "", "higher"))
+        found.append(interval_score("onset_f_score_audio", "reconstructions", onsets))
         for of, kept in self.midi_values.items() if self.notes is not None else ():
             values = kept.compute()
             if len(values):
-                found.append(interval_score("onset_f_score_midi", of, bootstrap_mean(values), "", "higher"))
+                found.append(interval_score("onset_f_score_midi", of, bootstrap_mean(values)))
         return found
 
 
@@ -173,7 +172,7 @@ class SetComparison:
         for embedding, made, real in zip(self.embeddings, self.made, self.real, strict=True):
             found += self._distances(embedding, made.compute(), real.compute())
         if self.of == "samples":
-            found.append(Score("diversity", self.of, self.diversity.compute().item()))
+            found.append(interval_score("diversity", self.of, self.diversity.compute().item()))
             if self.known.update_count:
                 found += self._memory()
         return found
@@ -183,15 +182,13 @@ class SetComparison:
         unit = embedding.unit and f"{embedding.unit}²"
         paired = self.of == "reconstructions"
         found = [
-            interval_score(
-                frechet, self.of, bootstrap_distance(frechet_of, made, real, paired), unit, "lower"
-            ),
-            Score(kernel, self.of, kernel_of(made, real).item(), better="lower"),
+            interval_score(frechet, self.of, bootstrap_distance(frechet_of, made, real, paired), unit),
+            interval_score(kernel, self.of, kernel_of(made, real).item()),
         ]
         if self.of == "samples" and len(real) > 3:
             floor = split_half_floor(frechet_of, real)
-            found.append(interval_score(frechet, "floor", floor, unit, "lower"))
-            found.append(interval_score(kernel, "floor", split_half_floor(kernel_of, real), "", "lower"))
+            found.append(interval_score(frechet, "floor", floor, unit))
+            found.append(interval_score(kernel, "floor", split_half_floor(kernel_of, real)))
         return found
 
     def _memory(self) -> list[Score]:
@@ -205,7 +202,6 @@ class SetComparison:
                 of,
                 bootstrap_mean(nearest_distances(clips.mean(1), known)),
                 unit,
-                "none",
             )
             for of, clips in sets
         ]
@@ -221,6 +217,8 @@ def kernel_of(clips: Tensor, others: Tensor) -> Tensor:
     return kernel_distance(clips.flatten(0, 1), others.flatten(0, 1))
 
 
-def interval_score(name: str, of: str, interval: Interval, unit: str, better: str) -> Score:
-    """A row of the table with its interval."""
-    return Score(name, of, *interval, unit, better)  # type: ignore[arg-type]
+def interval_score(name: str, of: ScoreSubject, measured: Interval | float, unit: str = "") -> Score:
+    """A row of the table, of a score whose name says which direction is better; with its interval, if given."""
+    interval = measured if isinstance(measured, Interval) else (measured, None, None)
+    better: dict[str | None, Better] = {"min": "lower", "max": "higher", None: "none"}
+    return Score(name, of, *interval, unit, better[score_direction(name)])

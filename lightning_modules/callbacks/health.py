@@ -1,9 +1,8 @@
 """Says in plain words when training has gone wrong."""
 
-import json
 from collections import deque
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -12,34 +11,17 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from datamodules.files import whole_file
 from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
 from lightning_modules.errors import OptionError
+from lightning_modules.reports.findings import FILE_NAME, Finding, append_findings
 
-FILE_NAME = "health.json"
 CRITIC_LOOKS = 20
 """Looks at the critic that are judged together. It may win for a while: that of the default WaveGAN rejected
 99% of what was generated in ten looks in a row, and the samples went on to improve."""
-
-
-class Finding(NamedTuple):
-    """One line of `health.json`.
-
-    Attributes:
-        step: Global step.
-        problem: Name, e.g. `silence`.
-        message: What was found, as a plain sentence.
-        advice: What to try.
-    """
-
-    step: int
-    problem: str
-    message: str
-    advice: str
 
 
 class Health(pl.Callback):
@@ -267,15 +249,6 @@ def say(findings: list[Finding]) -> None:
     """Print findings for people."""
     for finding in findings:
         print(f"health: step {finding.step}: {finding.message}\n        Try: {finding.advice}", flush=True)
-
-
-def append_findings(path: Path, findings: list[Finding]) -> list[Finding]:
-    """Add to the list in the JSON file `path`, which is made if missing, atomically; returns the list."""
-    known = [Finding(**entry) for entry in json.loads(path.read_text())] if path.is_file() else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        part.write_text(json.dumps([finding._asdict() for finding in (*known, *findings)], indent=1))
-    return [*known, *findings]
 
 
 def log(trainer: pl.Trainer, findings: list[Finding], states: dict[str, float]) -> None:

@@ -188,7 +188,7 @@ def scores_of(values: Mapping[tuple[str, str], Tensor]) -> list[Score]:
     """
     known = {key: each for key, each in values.items() if len(each)}
     found = [
-        interval_score(name, of, bootstrap_mean(each), "", "higher" if name in PAIRED else "none")
+        interval_score(name, of, bootstrap_mean(each))
         for (name, of), each in known.items()
         if name not in HISTOGRAMS
     ]
@@ -196,10 +196,10 @@ def scores_of(values: Mapping[tuple[str, str], Tensor]) -> list[Score]:
         if (name, "samples") in known and (name, "floor") in known:
             made, real = known[name, "samples"][:, None], known[name, "floor"][:, None]  # (N, 1, F)
             distance = bootstrap_distance(histogram_distance, made, real)
-            found.append(interval_score(name, "samples", distance, "", "lower"))
+            found.append(interval_score(name, "samples", distance))
             if len(real) > 3:
                 floor = split_half_floor(histogram_distance, real)
-                found.append(interval_score(name, "floor", floor, "", "lower"))
+                found.append(interval_score(name, "floor", floor))
     return found
 
 

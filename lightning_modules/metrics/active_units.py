@@ -17,7 +17,6 @@ class ActiveUnits(Metric):
     """
 
     full_state_update = False
-    higher_is_better = True
     count: Tensor
     total: Tensor
     total_squared: Tensor

@@ -7,7 +7,6 @@ from torchmetrics import Metric
 from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
 from lightning_modules.metrics.distances import (
     frechet_distance,
-    kernel_distance,
     mean_pairwise_distance,
     moments_of_sums,
 )
@@ -30,7 +29,6 @@ class FrechetLogMel(Metric):
     """
 
     full_state_update = False
-    higher_is_better = False
     count: Tensor
     total: Tensor
     outer: Tensor
@@ -61,48 +59,8 @@ class FrechetLogMel(Metric):
 
     def compute(self) -> Tensor:
         """The distance, a float32 scalar."""
-        mean = self.total / self.count[:, None]
-        covariance = self.outer / self.count[:, None, None] - mean[:, :, None] * mean[:, None, :]
-        return frechet_distance(mean[0], covariance[0], mean[1], covariance[1]).float()
-
-
-class FrechetDistance(Metric):
-    """Squared Fréchet distance between the vectors that an embedding gives generated and real clips.
-
-    Counts, sums and outer products are accumulated in float64: batch splits and devices do not matter.
-
-    Args:
-        embedding: Which vectors.
-        sample_rate: Rate of the audio in Hz.
-    """
-
-    full_state_update = False
-    higher_is_better = False
-    count: Tensor
-    total: Tensor
-    outer: Tensor
-
-    def __init__(self, embedding: Embedding, sample_rate: int) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self.sample_rate = sample_rate
-        size = embedding.size
-        # row 0: generated, row 1: real
-        for name, shape in (("count", (2,)), ("total", (2, size)), ("outer", (2, size, size))):
-            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, generated: Tensor, real: Tensor) -> None:
-        """Add clips: `generated` (B, C, T) and `real` (B', C, T')."""
-        for row, waveform in enumerate((generated, real)):
-            points = self.embedding(waveform, self.sample_rate).flatten(0, 1).double()  # (B * E, F)
-            self.count[row] += len(points)
-            self.total[row] += points.sum(0)
-            self.outer[row] += points.T @ points
-
-    def compute(self) -> Tensor:
-        """The distance, a float64 scalar."""
         fitted = [moments_of_sums(self.count[row], self.total[row], self.outer[row]) for row in (0, 1)]
-        return frechet_distance(*fitted[0], *fitted[1])
+        return frechet_distance(*fitted[0], *fitted[1]).float()
 
 
 class EmbeddedClips(Metric):
@@ -131,38 +89,6 @@ class EmbeddedClips(Metric):
         return torch.cat(self.vectors) if isinstance(self.vectors, list) else self.vectors
 
 
-class KernelDistance(Metric):
-    """Unbiased squared maximum mean discrepancy of embedded clips; see `distances.kernel_distance`.
-
-    Args:
-        embedding: Which vectors.
-        sample_rate: Rate of the audio in Hz.
-    """
-
-    full_state_update = False
-    higher_is_better = False
-
-    def __init__(self, embedding: Embedding, sample_rate: int) -> None:
-        super().__init__()
-        self.generated = EmbeddedClips(embedding, sample_rate)
-        self.real = EmbeddedClips(embedding, sample_rate)
-
-    def update(self, generated: Tensor, real: Tensor) -> None:
-        """Add clips: `generated` (B, C, T) and `real` (B', C, T')."""
-        self.generated.update(generated)
-        self.real.update(real)
-
-    def compute(self) -> Tensor:
-        """The distance, a float64 scalar."""
-        return kernel_distance(self.generated.compute().flatten(0, 1), self.real.compute().flatten(0, 1))
-
-    def reset(self) -> None:
-        """Forget all clips."""
-        super().reset()
-        self.generated.reset()
-        self.real.reset()
-
-
 class Diversity(Metric):
     """Mean distance between generated clips over that between real ones; near 0 if all sound alike.
 
@@ -178,7 +104,6 @@ class Diversity(Metric):
     """
 
     full_state_update = False
-    higher_is_better = True
     generated: list[Tensor]
     real: list[Tensor]
 

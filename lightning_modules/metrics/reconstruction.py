@@ -47,8 +47,6 @@ class LogMelDistance(ClipMean):
         num_mels: Mel bands.
     """
 
-    higher_is_better = False
-
     def __init__(
         self, sample_rate: int, fft_samples: int = 1024, hop_samples: int = 256, num_mels: int = 80
     ) -> None:
@@ -67,8 +65,6 @@ class MultiScaleSpectralDistance(ClipMean):
         fft_samples: STFT lengths in samples; hops are a quarter of them.
     """
 
-    higher_is_better = False
-
     def __init__(self, fft_samples: Sequence[int] = (2048, 1024, 512, 256, 128, 64)) -> None:
         super().__init__()
         self.scales = nn.ModuleList(STFTMagnitude(n, n // 4, floor=1e-5) for n in fft_samples)
@@ -80,8 +76,6 @@ class MultiScaleSpectralDistance(ClipMean):
 
 class ScaleInvariantSDR(ClipMean):
     """Scale-invariant signal-to-distortion ratio in dB; see `functional.si_sdr`."""
-
-    higher_is_better = True
 
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
         """See `functional.si_sdr`."""
@@ -97,7 +91,6 @@ class ChromaSimilarity(ClipMean):
         hop_samples: STFT hop in samples.
     """
 
-    higher_is_better = True
     filters: Tensor
 
     def __init__(self, sample_rate: int, fft_samples: int = 4096, hop_samples: int = 1024) -> None:
@@ -119,8 +112,6 @@ class OnsetFScore(ClipMean):
     Args:
         sample_rate: Rate of the audio in Hz.
     """
-
-    higher_is_better = True
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()

@@ -2,48 +2,16 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.curves import Curve, read_curves
+from lightning_modules.reports.findings import FILE_NAME, Finding, read_findings
 from lightning_modules.reports.listening_set import ListeningSet, read_json, read_listening_set
+from lightning_modules.reports.scores import JSON_NAME, Score
 from lightning_modules.runs.folder import CONFIG_NAME, latest_config
-
-SCORES_NAME = "scores.json"
-HEALTH_NAME = "health.json"
-
-
-class Score(NamedTuple):
-    """A figure of the test.
-
-    Attributes:
-        name: For instance `log_mel_distance`.
-        of: What was scored: `reconstructions`, `samples`, or `floor` for real clips against real clips.
-        value: None if it is no number.
-        low: Lower end of its 95% interval, None if unknown.
-        high: Upper end.
-        unit: For instance `dB`; empty for none.
-        better: `lower`, `higher` or `none`.
-    """
-
-    name: str
-    of: str
-    value: float | None
-    low: float | None
-    high: float | None
-    unit: str
-    better: str
-
-
-class Finding(NamedTuple):
-    """Something that went wrong in training or test, in plain words."""
-
-    step: int
-    problem: str
-    message: str
-    advice: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +22,7 @@ class RunResults:
         label: Name of the run: `<experiment>/<run id>`.
         root: Folder of the test.
         listening: What there is to listen to.
-        scores: Figures of the test; empty if it wrote none.
+        scores: Of the test; empty if it wrote none.
         scored: What the scores were computed on, for instance "24 clips of 16 s"; may be empty.
         curves: Logged name -> curve over training.
         findings: Of the health callback; None if it was not at work.
@@ -82,12 +50,12 @@ def read_results(root: Path) -> RunResults:
     """
     root = root.absolute()
     run = run_folder(root)
-    scores = read_json(root / SCORES_NAME) if (root / SCORES_NAME).is_file() else {}
+    scores = read_json(root / JSON_NAME) if (root / JSON_NAME).is_file() else {}
     return RunResults(
         label=run_label(root),
         root=root,
         listening=read_listening_set(root),
-        scores=_scores(root / SCORES_NAME, scores),
+        scores=_scores(root / JSON_NAME, scores),
         scored=_scored(scores),
         curves=read_curves(run),
         findings=_findings(dict.fromkeys([run, root])),
@@ -108,8 +76,9 @@ def run_label(root: Path) -> str:
 
 
 def _scores(path: Path, content: Any) -> tuple[Score, ...]:  # noqa: ANN401 (any JSON)
+    names = [field.name for field in fields(Score)]
     try:
-        rows = [{name: row.get(name) for name in Score._fields} for row in content.get("scores", ())]
+        rows = [{name: row.get(name) for name in names} for row in content.get("scores", ())]
         return tuple(Score(**{**row, **_numbers(row)}) for row in rows)
     except (AttributeError, TypeError, ValueError) as error:
         raise ReportError(f"{path} is damaged ({error})", "run `lightning test` again") from error
@@ -133,14 +102,8 @@ def _scored(content: dict[str, Any]) -> str:
 
 
 def _findings(folders: dict[Path, None]) -> tuple[Finding, ...] | None:
-    files = [folder / HEALTH_NAME for folder in folders if (folder / HEALTH_NAME).is_file()]
-    found = []
-    for path in files:
-        try:
-            found += [Finding(*(row[name] for name in Finding._fields)) for row in read_json(path)]
-        except (KeyError, TypeError) as error:
-            raise ReportError(f"{path} is damaged ({error})", "remove it, or run the test again") from error
-    return tuple(found) if files else None
+    files = [folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()]
+    return tuple(finding for path in files for finding in read_findings(path)) if files else None
 
 
 def _config(run: Path, root: Path) -> str:

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 FORMAT = 1
 JSON_NAME = "scores.json"
 CSV_NAME = "scores.csv"
-SUBJECTS = ("reconstructions", "samples", "floor")
+Subject = Literal["reconstructions", "samples", "floor"]
+Better = Literal["lower", "higher", "none"]
+SUBJECTS: tuple[Subject, ...] = ("reconstructions", "samples", "floor")
 
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of the table.
+    """One score of a test.
 
     Attributes:
         name: What is measured, e.g. `log_mel_distance`.
         of: What is judged; `floor` is real audio in the place of the model's.
-        value: The figure.
+        value: None in what was read, if it is no number.
         low: Lower end of its 95% interval; None if there is none.
         high: Upper end.
         unit: E.g. `dB`; empty for none.
@@ -35,12 +37,12 @@ class Score:
     """
 
     name: str
-    of: Literal["reconstructions", "samples", "floor"]
-    value: float
+    of: Subject
+    value: float | None
     low: float | None = None
     high: float | None = None
     unit: str = ""
-    better: Literal["lower", "higher", "none"] = "none"
+    better: Better = "none"
 
 
 def write_scores(folder: Path, about: dict[str, Any], scores: Sequence[Score]) -> None:
@@ -72,7 +74,7 @@ def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) 
     Args:
         title: Its heading.
         scores: The scores.
-        logged: Figures that the model itself logged, by name: rows at the end.
+        logged: Scalars that the model itself logged, by name: rows at the end.
     """
     from rich import box
     from rich.table import Table
@@ -106,7 +108,9 @@ def _cell(score: Score) -> str:
     return f"{_number(score.value)} ± {half:,.0f}" if half >= 10 else f"{_number(score.value)} ± {half:.2g}"
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "\N{EN DASH}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

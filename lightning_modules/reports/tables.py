@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning_modules.errors import RunError
-from lightning_modules.reports.results import RunResults, Score
+from lightning_modules.reports.results import RunResults
+from lightning_modules.reports.scores import Score
 from lightning_modules.runs.config import parse_config
 
 FLOOR = "floor"

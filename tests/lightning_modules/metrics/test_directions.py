@@ -1,4 +1,4 @@
-"""Which way a figure is better."""
+"""Which direction of a score is better."""
 
 import pytest
 
@@ -24,6 +24,11 @@ from lightning_modules.metrics.directions import better_direction
         ("train/beta", None),
         ("lr-AdamW", None),
         ("epoch", None),
+        ("val/chroma_similarity", "max"),
+        ("test/samples/mmd_crepe", "min"),
+        ("test/floor/onset_f_score_midi", "max"),
+        ("test/samples/diversity", None),
+        ("test/samples/nearest_training_distance", None),
     ],
 )
 def test_direction(name: str, direction: str | None) -> None:

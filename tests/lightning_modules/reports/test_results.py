@@ -7,7 +7,9 @@ import pytest
 from toy_results import CONFIG, score, write_tested_run
 
 from lightning_modules.errors import ReportError
-from lightning_modules.reports.results import Finding, Score, read_results, run_label
+from lightning_modules.reports.findings import Finding
+from lightning_modules.reports.results import read_results, run_label
+from lightning_modules.reports.scores import Score
 
 FINDING = {"step": 3, "problem": "silence", "message": "It is silent.", "advice": "Listen."}
 
@@ -71,10 +73,4 @@ def test_damaged_scores(tmp_path: Path, damage: str):
     root = write_tested_run(tmp_path / "run")
     (root / "scores.json").write_text(damage)
     with pytest.raises(ReportError, match=r"scores\.json is damaged"):
-        read_results(root)
-
-
-def test_damaged_findings(tmp_path: Path):
-    root = write_tested_run(tmp_path / "run", health=[{"step": 3}])
-    with pytest.raises(ReportError, match=r"health.json is damaged \('problem'\)"):
         read_results(root)
