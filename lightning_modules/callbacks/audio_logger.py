@@ -1,7 +1,5 @@
 """Something to listen to and to look at while a model trains."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.errors import OptionError
+from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.runs.folder import free_path
 
 TABLE_COLUMNS = ["step", "clip", "kind", "peak", "audio", "spectrogram"]
@@ -106,7 +105,7 @@ class AudioLogger(pl.Callback):
     def _write(self, trainer: pl.Trainer, pl_module: GenerativeModule) -> None:
         folder = free_path(Path(trainer.default_root_dir) / "samples" / f"step_{trainer.global_step:06d}")
         folder.mkdir(parents=True)
-        with trainer.precision_plugin.forward_context(), same_noise(self.seed, pl_module.device):
+        with trainer.precision_plugin.forward_context(), seeded_noise(self.seed, pl_module.device):
             groups = self._reconstructions(pl_module) | self._generated(pl_module)
         for name, waveforms in groups.items():
             write_group(folder, name, waveforms, pl_module.sample_rate)
@@ -142,15 +141,6 @@ class AudioLogger(pl.Callback):
             f"clip_{index}": {"original": original, "reconstruction": reconstruction}
             for index, (original, reconstruction) in enumerate(zip(originals, reconstructions, strict=True))
         }
-
-
-@contextmanager
-def same_noise(seed: int, device: torch.device) -> Iterator[None]:
-    """Within, torch draws from `seed`; afterwards, the generators are where they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        yield
 
 
 def write_group(folder: Path, name: str, waveforms: dict[str, Tensor], sample_rate: int) -> None:

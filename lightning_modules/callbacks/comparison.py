@@ -218,7 +218,7 @@ def kernel_of(clips: Tensor, others: Tensor) -> Tensor:
 
 
 def interval_score(name: str, of: ScoreSubject, measured: Interval | float, unit: str = "") -> Score:
-    """A row of the table, of a score whose name says which direction is better; with its interval, if given."""
+    """A row of the table, of a score whose name tells which direction is better."""
     interval = measured if isinstance(measured, Interval) else (measured, None, None)
     better: dict[str | None, Better] = {"min": "lower", "max": "higher", None: "none"}
     return Score(name, of, *interval, unit, better[score_direction(name)])

@@ -12,7 +12,6 @@ from torchmetrics import Metric
 
 from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
-from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
 from lightning_modules.callbacks.note_comparison import NoteComparison
 from lightning_modules.errors import OptionError
@@ -24,6 +23,7 @@ from lightning_modules.metrics.reconstruction import (
     ScaleInvariantSDR,
 )
 from lightning_modules.metrics.transcription import NoteListener
+from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.reports.scores import Score, scores_table, write_scores
 
 
@@ -267,7 +267,7 @@ class Evaluation(pl.Callback):
 
 def sample_like(module: GenerativeModule, real: torch.Tensor, seed: int) -> torch.Tensor:
     """As many clips as `real` (B, C, T), of its length, from the noise of `seed`."""
-    with same_noise(seed, module.device):
+    with seeded_noise(seed, module.device):
         return module.sample(len(real), real.shape[-1])
 
 

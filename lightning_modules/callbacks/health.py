@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
 from lightning_modules.callbacks import symptoms
-from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
 from lightning_modules.errors import OptionError
+from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.reports.findings import FILE_NAME, Finding, append_findings
 
 CRITIC_LOOKS = 20
@@ -184,7 +184,7 @@ class Health(pl.Callback):
         found: Diagnoses = {}
         if self._clips and trainer.is_global_zero:
             real, rate = torch.stack(self._clips), pl_module.sample_rate  # (B, C, T)
-            with trainer.precision_plugin.forward_context(), same_noise(self.seed, pl_module.device):
+            with trainer.precision_plugin.forward_context(), seeded_noise(self.seed, pl_module.device):
                 if pl_module.can_sample:
                     samples = pl_module.sample(len(real), real.shape[-1]).float()
                     found |= symptoms.listen(samples, real, rate, "samples")

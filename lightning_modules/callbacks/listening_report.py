@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
-from lightning_modules.callbacks.audio_logger import same_noise
 from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
+from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.reports.html import REPORT_NAME, write_report
 from lightning_modules.reports.listening_set import Clip, ListeningSet, Note, write_listening_set
 from lightning_modules.reports.results import read_results
@@ -129,7 +129,7 @@ class ListeningReport(pl.Callback):
             return {}
         seconds = self.generated_seconds
         num_samples = None if seconds is None else max(1, round(seconds * module.sample_rate))
-        with same_noise(self.seed, module.device):
+        with seeded_noise(self.seed, module.device):
             waveforms = module.sample(self.num_generated, num_samples, self.temperature)  # (N, C, T)
         return {f"sample_{number}.wav": as_array(clip) for number, clip in enumerate(waveforms)}
 

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 
 from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import ExportError
+from lightning_modules.numerics.noise import seeded_noise
 
 EXAMPLE_FRAMES = 64
 """Latent frames of the clip that graphs are made from."""
@@ -84,8 +85,7 @@ def parts_of(model: GenerativeModule) -> list[Part]:
     def latent(batch: int, frames: int, seed: int) -> Tensor:
         if model.can_reconstruct:
             return model.encode_latent(waveform(batch, frames, seed))
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
+        with seeded_noise(seed, torch.device("cpu")):
             return model.draw_latent(batch, frames * hop)
 
     parts = []

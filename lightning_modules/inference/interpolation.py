@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import OptionError
 from lightning_modules.inference.reconstruction import read_clip
-from lightning_modules.inference.sampling import noise_of_clip
+from lightning_modules.numerics.noise import seeded_noise
 
 
 def linear_path(start: Tensor, end: Tensor, weight: float) -> Tensor:
@@ -53,7 +53,7 @@ def latent_of(
         AudioFileError: If the file cannot be read.
     """
     if end.isascii() and end.isdigit():
-        with noise_of_clip(int(end), 0, module.device):
+        with seeded_noise(int(end), module.device, clip=0):
             length = num_samples or module.clip_samples
             return module.draw_latent(1, length, temperature), length
     if not module.can_reconstruct:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_modules.audio.files import AudioSink, AudioSource, resampled, shown, with_length
-from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
+from lightning_modules.audio.spectrogram import MelSpectrogram
 from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import AudioFileError, OptionError
 from lightning_modules.inference.blockwise import BLOCK_SECONDS, Block, context_samples, reconstruct_stream
-from lightning_modules.metrics.functional import log_mel_distance
+from lightning_modules.metrics.functional import EnergySums, log_mel_distance, si_sdr_of_sums
 
 
 class FileReconstructor:
@@ -79,9 +79,9 @@ class FileReconstructor:
             mono: Mix its channels first.
 
         Returns:
-            What `Scores` gives.
+            What `StreamScores` gives.
         """
-        scores = Scores(self.module.sample_rate)
+        scores = StreamScores(self.module.sample_rate)
         joined = (
             block.reconstruction.flatten(0, 1).numpy() for block in scores.watch(self.blocks(source, mono))
         )
@@ -97,7 +97,7 @@ class FileReconstructor:
         return max(1 if mono else source.channels, self.module.channels)
 
 
-class Scores:
+class StreamScores:
     """Log-mel distance and SI-SDR of a stream of blocks (see `metrics.functional`).
 
     SI-SDR is that of the whole; the log-mel distance is the mean over blocks, weighted by their lengths.
@@ -110,7 +110,7 @@ class Scores:
         self._mel = MelSpectrogram(sample_rate)
         self._distance = 0.0
         self._num_samples = 0
-        self._sums: Tensor | None = None
+        self._sums: EnergySums | None = None
 
     def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Pass blocks through, and count them in."""
@@ -124,30 +124,15 @@ class Scores:
         distance = log_mel_distance(block.reconstruction, block.original, self._mel)
         self._distance += length * float(distance.mean())
         self._num_samples += length
-        target, estimate = block.original.double().flatten(0, 1), block.reconstruction.double().flatten(0, 1)
-        products = (target, estimate, target.square(), estimate.square(), target * estimate)
-        sums = torch.stack([product.sum(-1) for product in products])  # (5, channels)
-        self._sums = sums if self._sums is None else self._sums + sums
+        sums = EnergySums.of(block.reconstruction, block.original)
+        self._sums = sums if self._sums is None else self._sums.plus(sums)
 
     def compute(self) -> dict[str, float]:
-        """Both in dB, mean over channels."""
+        """Both in dB, mean over channels; of nothing, 0 and -100."""
         return {
             "log_mel_distance": self._distance / max(self._num_samples, 1),
-            "si_sdr": self._si_sdr(),
+            "si_sdr": -100.0 if self._sums is None else float(si_sdr_of_sums(self._sums).mean()),
         }
-
-    def _si_sdr(self) -> float:
-        """Le Roux et al. 2019, eq. 3, from sums over all samples; -100 where either side is silent."""
-        if self._sums is None:
-            return -100.0
-        target, estimate, target_energy, estimate_energy, product = self._sums
-        tiny = torch.finfo(torch.float32).tiny
-        target_energy = target_energy - target.square() / self._num_samples
-        estimate_energy = estimate_energy - estimate.square() / self._num_samples
-        product = product - target * estimate / self._num_samples
-        signal = product.square() / target_energy.clamp_min(tiny)
-        distortion = (estimate_energy - signal).clamp_min(tiny)
-        return float(power_to_db(signal / distortion).mean())
 
 
 def read_clip(path: Path, module: GenerativeModule, seconds: float | None = None) -> NDArray[np.float32]:

@@ -2,28 +2,16 @@
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import OptionError
-
-
-@contextmanager
-def noise_of_clip(seed: int, index: int, device: torch.device) -> Iterator[None]:
-    """Within, torch draws from `seed` and the clip's `index` alone; afterwards its generators are as before.
-
-    Clip 3 is then the same whether it is one of four or one of a hundred.
-    """
-    (state,) = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(state))
-        yield
+from lightning_modules.numerics.noise import seeded_noise
 
 
 def truncate_normal(noise: Tensor, limit: float) -> Tensor:
@@ -92,7 +80,7 @@ def drawn_clips(
     """
     noise = TruncatedNormalNoise(truncation) if truncation is not None else None
     for index in range(num_clips):
-        with noise_of_clip(seed, index, module.device), noise or nullcontext():
+        with seeded_noise(seed, module.device, clip=index), noise or nullcontext():
             clip = module.sample(1, num_samples, temperature)[0]  # (C, T)
         if noise is not None and noise.num_draws == 0:
             raise OptionError(

@@ -1,6 +1,7 @@
 """Formulas of the metrics, stateless; waveforms are (B, C, T) and results one value per clip."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,47 @@ def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     distortion = (estimate - projection * target).square().sum(-1)
     ratio = signal / distortion.clamp_min(tiny)
     return power_to_db(ratio).mean(-1).float()
+
+
+class EnergySums(NamedTuple):
+    """Sums over time of a target and an estimate, which add up over the blocks of a signal.
+
+    Attributes:
+        target: (…).
+        estimate: (…).
+        target_energy: (…), of squares.
+        estimate_energy: (…), of squares.
+        product: (…), of the product of both.
+        num_samples: How many samples each is the sum of.
+    """
+
+    target: Tensor
+    estimate: Tensor
+    target_energy: Tensor
+    estimate_energy: Tensor
+    product: Tensor
+    num_samples: int
+
+    @classmethod
+    def of(cls, estimate: Tensor, target: Tensor) -> "EnergySums":
+        """Of (…, T) each, in float64."""
+        target, estimate = target.double(), estimate.double()
+        products = (target, estimate, target.square(), estimate.square(), target * estimate)
+        return cls(*(product.sum(-1) for product in products), target.shape[-1])
+
+    def plus(self, other: "EnergySums") -> "EnergySums":
+        """Of the block and another."""
+        return EnergySums(*(one + two for one, two in zip(self, other, strict=True)))
+
+
+def si_sdr_of_sums(sums: EnergySums) -> Tensor:
+    """`si_sdr` of a signal that is too long to hold: (…) float64 in dB, up to about 150, for each channel."""
+    tiny, count = torch.finfo(torch.float32).tiny, sums.num_samples
+    target_energy = sums.target_energy - sums.target.square() / count
+    estimate_energy = sums.estimate_energy - sums.estimate.square() / count
+    product = sums.product - sums.target * sums.estimate / count
+    signal = product.square() / target_energy.clamp_min(tiny)
+    return power_to_db(signal / (estimate_energy - signal).clamp_min(tiny))
 
 
 def chroma_similarity(

@@ -162,8 +162,16 @@ def _chart(name: str, runs: Sequence[Mapping[str, Curve]], labels: Sequence[str]
         )
         for number, stage, curve in curves
     ]
-    x_ticks = tuple(Tick(shown(step), (step - first) / (last - first)) for step in _step_ticks(first, last))
+    x_ticks = tuple(Tick(shown(step), (step - first) / (last - first)) for step in step_ticks(first, last))
     return Chart(name, tuple(lines), x_ticks, axis.ticks(), axis.is_log, first, last)
+
+
+def step_ticks(first: int, last: int) -> list[int]:
+    """About five whole numbers from `first` to `last`."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10], integer=True).tick_values(first, last)
+    return [int(tick) for tick in ticks if first <= tick <= last]
 
 
 def _thinned(curve: Curve) -> Curve:
@@ -212,29 +220,16 @@ class ValueAxis:
         return min(max((value - low) / (high - low), -0.1), 1.1)
 
     def ticks(self) -> tuple[Tick, ...]:
-        """About four round values."""
-        values = _log_ticks(self.low, self.high) if self.is_log else _round_ticks(self.low, self.high)
-        return tuple(Tick(shown(value), self.place(value)) for value in values)
+        """About five round values."""
+        from matplotlib.ticker import LogLocator, MaxNLocator
 
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / 4
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = min((unit * factor for factor in (1, 2, 5, 10)), key=lambda size: abs(size - rough))
-    return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _step_ticks(first: int, last: int) -> list[int]:
-    """Whole numbers, one of each if they are few."""
-    return sorted({round(tick) for tick in _round_ticks(first, last) if first <= round(tick) <= last})
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten; in a narrow range also 2 and 5 times those."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if math.log10(high / low) < 2 else (1,)
-    return [f * 10.0**decade for decade in decades for f in factors if low <= f * 10.0**decade <= high]
+        # in a narrow range, also 2 and 5 times powers of ten
+        factors = (1.0, 2.0, 5.0) if self.is_log and self.high / self.low < 100.0 else (1.0,)
+        locator = LogLocator(subs=factors) if self.is_log else MaxNLocator(6, steps=[1, 2, 5, 10])
+        values = locator.tick_values(self.low, self.high).tolist()
+        return tuple(
+            Tick(shown(value), self.place(value)) for value in values if self.low <= value <= self.high
+        )
 
 
 def shown(value: float) -> str:

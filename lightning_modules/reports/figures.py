@@ -84,16 +84,11 @@ def mel_db(waveform: Tensor, front_end: MelSpectrogram) -> np.ndarray:
         return power_to_db(front_end(mono)).numpy()
 
 
-def hz_to_mel(frequency: float) -> float:
-    """Slaney's mel scale: linear below 1 kHz, logarithmic above (Auditory Toolbox, 1998)."""
-    if frequency < 1000.0:
-        return 3.0 * frequency / 200.0
-    return 15.0 + 27.0 * math.log(frequency / 1000.0) / math.log(6.4)
-
-
 def mel_row(frequency: float, sample_rate: int) -> float:
     """Row of `mel_db` at a frequency in Hz: band m is centred at (m + 1) / (M + 1) of the scale."""
-    return hz_to_mel(frequency) / hz_to_mel(sample_rate / 2) * (NUM_MELS + 1) - 1
+    from librosa import hz_to_mel  # a second to import, and only pictures need it
+
+    return float(hz_to_mel(frequency) / hz_to_mel(sample_rate / 2)) * (NUM_MELS + 1) - 1
 
 
 def _label_frequencies(axes: "Axes", sample_rate: int) -> None:

@@ -25,7 +25,6 @@ MAX_COLUMNS = 800
 """Widest picture of a spectrogram, in pixels: more would not be seen."""
 NUM_COLOURS = 48
 SILENCE_DB = -120.0
-NOTE_NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,8 @@ def frequency_ticks(sample_rate: int) -> tuple[Tick, ...]:
 
 def piano_roll(notes: tuple[Note, ...], seconds: float) -> PianoRoll | None:
     """Notes of a clip of that length; None if nothing is played."""
+    from librosa import midi_to_note  # a second to import
+
     heard = [note for note in notes if note.offset > 0 and note.onset < seconds]
     if not heard:
         return None
@@ -164,9 +165,4 @@ def piano_roll(notes: tuple[Note, ...], seconds: float) -> PianoRoll | None:
         bars.append(
             (left, (highest - note.pitch) / rows, right - left, 1 / rows, 0.4 + 0.6 * note.velocity / 127)
         )
-    return PianoRoll(tuple(bars), pitch_name(lowest + 1), pitch_name(highest - 1))
-
-
-def pitch_name(pitch: int) -> str:
-    """Scientific name of a MIDI number: 60 is C4."""
-    return f"{NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"
+    return PianoRoll(tuple(bars), str(midi_to_note(lowest + 1)), str(midi_to_note(highest - 1)))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from datamodules import MaestroDataModule
@@ -24,7 +25,6 @@ from lightning_modules.checkpoints.description import instantiate
 from lightning_modules.checkpoints.file import read_checkpoint
 from lightning_modules.cli import main
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
-from lightning_modules.reports.curves_figure import curves_figure
 from lightning_modules.reports.figures import spectrogram_figure
 
 ROOT = Path(__file__).parents[2]
@@ -118,5 +118,12 @@ def test_picture_of_the_curves(checkpoint):
         "F's error (1 is 50 dB)": curve("train/converter"),
     }
     picture = Path(os.environ["MAESTRO_PICTURES"], "wavegan_curves.png")
-    curves_figure(panels).savefig(picture)
+    figure = Figure(figsize=(4.0 * len(panels), 2.4), dpi=100, layout="constrained")
+    for axes, (title, (steps, values)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        axes.plot(steps, values, linewidth=1.2, marker="." if len(steps) < 30 else None)
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+    figure.savefig(picture)
     assert picture.stat().st_size > 10_000

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
 
-from lightning_modules.callbacks.audio_logger import AudioLogger, log_to_wandb, same_noise, write_group
+from lightning_modules.callbacks.audio_logger import AudioLogger, log_to_wandb, write_group
 
 
 class Blind(ToyModule):
@@ -93,16 +93,6 @@ def test_random_numbers_of_training_are_not_touched(tmp_path: Path) -> None:
     fit(tmp_path / "b", with_, AudioLogger(num_clips=1, num_generated=1), max_epochs=2)
     assert (tmp_path / "b" / "samples").exists()
     assert without.drawn == with_.drawn
-
-
-def test_same_noise_is_the_seeds() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(6)
-    state = torch.get_rng_state()
-    with same_noise(5, torch.device("cpu")):
-        assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_every_few_epochs_and_the_last(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lightning_modules.audio.files import AudioSource
 from lightning_modules.audio.spectrogram import MelSpectrogram
 from lightning_modules.errors import AudioFileError, OptionError
 from lightning_modules.inference.blockwise import Block
-from lightning_modules.inference.reconstruction import FileReconstructor, Scores, read_clip
+from lightning_modules.inference.reconstruction import FileReconstructor, StreamScores, read_clip
 from lightning_modules.metrics.functional import log_mel_distance, si_sdr
 
 
@@ -75,7 +75,7 @@ def test_scores_are_those_of_the_formulas():
     generator = torch.Generator().manual_seed(0)
     target = torch.randn(2, 1, 16000, generator=generator) + 0.3
     estimate = 0.5 * target + 0.1 * torch.randn(2, 1, 16000, generator=generator)
-    whole, cut = Scores(RATE), Scores(RATE)
+    whole, cut = StreamScores(RATE), StreamScores(RATE)
     whole.update(Block(target, estimate))
     for start, end in ((0, 4000), (4000, 15000), (15000, 16000)):
         cut.update(Block(target[..., start:end], estimate[..., start:end]))
@@ -98,7 +98,7 @@ def test_scores_of_silence_and_of_equality():
         (Block(sound, silence), -100),
         (Block(sound, sound), 100),
     ):
-        scores = Scores(RATE)
+        scores = StreamScores(RATE)
         scores.update(block)
         assert scores.compute()["si_sdr"] == ratio if ratio < 0 else scores.compute()["si_sdr"] > ratio
     assert scores.compute()["log_mel_distance"] == 0

@@ -10,7 +10,6 @@ from lightning_modules.errors import OptionError
 from lightning_modules.inference.sampling import (
     TruncatedNormalNoise,
     drawn_clips,
-    noise_of_clip,
     truncate_normal,
 )
 
@@ -33,22 +32,6 @@ def test_all_of_a_models_normal_noise_is_truncated():
     assert noise.num_draws == 2
     assert max(float(each.abs().max()) for each in drawn[:2]) <= 0.5 < float(drawn[2].max())
     assert float(torch.randn(1000).abs().max()) > 0.5
-
-
-def test_noise_of_a_clip_leaves_no_trace():
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    with noise_of_clip(1, 2, torch.device("cpu")):
-        inner = torch.rand(3)
-    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
-    seeds = [(1, 2), (2, 1), (1, 3), (0, 2), (21, 0)]
-    draws = []
-    for seed, index in seeds:
-        with noise_of_clip(seed, index, torch.device("cpu")):
-            draws.append(torch.rand(3))
-    torch.testing.assert_close(draws[0], inner, rtol=0, atol=0)
-    assert len({tuple(draw.tolist()) for draw in draws}) == len(seeds)
 
 
 @pytest.mark.parametrize("make", [make_vae, make_wavegan])

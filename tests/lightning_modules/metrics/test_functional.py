@@ -43,6 +43,18 @@ def test_si_sdr_of_orthogonal_noise_at_a_tenth_is_20_db_whatever_the_scale():
     assert functional.si_sdr(0.01 * (target + 0.1 * error), target).item() == pytest.approx(20.0, abs=1e-3)
 
 
+def test_si_sdr_of_a_stream_is_that_of_the_whole():
+    estimate, target = noise(3, seed=1) + 0.5 * noise(3) + 0.02, noise(3)
+    blocks = [
+        functional.EnergySums.of(estimate[..., part], target[..., part])
+        for part in (slice(0, 10), slice(10, 9000), slice(9000, None))
+    ]
+    sums = blocks[0].plus(blocks[1]).plus(blocks[2])
+    assert sums.num_samples == target.shape[-1]
+    expected = functional.si_sdr(estimate, target)
+    torch.testing.assert_close(functional.si_sdr_of_sums(sums).mean(-1).float(), expected)
+
+
 def test_si_sdr_of_silence_is_bad_and_not_nan():
     silence = torch.zeros(1, 1, 16000)
     assert functional.si_sdr(silence, noise(1)).item() == -100.0

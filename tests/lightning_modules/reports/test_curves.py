@@ -14,6 +14,7 @@ from lightning_modules.reports.curves import (
     make_charts,
     read_curves,
     shown,
+    step_ticks,
 )
 
 
@@ -78,6 +79,18 @@ def test_wide_ranges_of_positive_values_are_logarithmic():
     assert [tick.text for tick in axis.ticks()] == ["1", "10", "100"]
     assert not ValueAxis.of([-1.0, 100.0]).is_log
     assert not ValueAxis.of([10.0, 100.0]).is_log
+
+
+def test_a_narrow_logarithmic_axis_has_ticks_within_the_decade():
+    axis = ValueAxis(1.0, 40.0, is_log=True)
+    assert [tick.text for tick in axis.ticks()] == ["1", "2", "5", "10", "20"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"), [(0, 3, [0, 1, 2, 3]), (9, 29, [10, 15, 20, 25]), (0, 1, [0, 1])]
+)
+def test_ticks_of_steps_are_whole_numbers(first: int, last: int, expected: list[int]):
+    assert step_ticks(first, last) == expected
 
 
 def test_a_rare_outlier_does_not_flatten_the_rest():

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import librosa
 import numpy as np
 import pytest
 import torch
@@ -11,7 +10,6 @@ import torch
 from lightning_modules.reports.figures import (
     DYNAMIC_RANGE_DB,
     NUM_MELS,
-    hz_to_mel,
     mel_db,
     mel_front_end,
     mel_row,
@@ -23,11 +21,6 @@ RATE = 16000
 
 def sine(frequency: float, amplitude: float = 1.0, samples: int = RATE) -> torch.Tensor:
     return amplitude * torch.sin(2 * torch.pi * frequency * torch.arange(samples) / RATE)
-
-
-@pytest.mark.parametrize("frequency", [27.5, 440.0, 999.0, 1000.0, 4186.0, 7999.0])
-def test_mel_scale_is_slaneys(frequency: float) -> None:
-    assert hz_to_mel(frequency) == pytest.approx(librosa.hz_to_mel(frequency), rel=1e-12)
 
 
 @pytest.mark.parametrize("frequency", [440.0, 1000.0, 3000.0])

@@ -20,7 +20,6 @@ from lightning_modules.reports.tracks import (
     loudest_db,
     piano_roll,
     picture,
-    pitch_name,
 )
 
 
@@ -83,7 +82,3 @@ def test_piano_roll():
         pytest.approx((0.25, 1 / 5, 0.75, 1 / 5, 0.4)),
     )
     assert piano_roll(notes[2:], 4.0) is None
-
-
-def test_pitch_names():
-    assert [pitch_name(pitch) for pitch in (21, 60, 61, 69, 108)] == ["A0", "C4", "C♯4", "A4", "C8"]
