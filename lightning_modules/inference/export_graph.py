@@ -138,4 +138,4 @@ def _prune(parent: nn.Module, called: set[nn.Module]) -> None:
         if any(each in called for each in child.modules()):
             _prune(child, called)
         else:
-            parent._modules[name] = nn.Identity()
+            setattr(parent, name, nn.Identity())

@@ -1,10 +1,15 @@
-"""Figures of a run as CSV, which a kill cannot spoil and a continued run does not repeat."""
+"""Scalars of a run as CSV, which a kill cannot spoil and a continued run does not repeat.
+
+These files are also how other loggers know what a run had logged before it was continued.
+"""
 
 import contextlib
 import csv
+import math
 import os
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,8 +28,8 @@ SUPERSEDED_NAME = "superseded-1.csv"
 class RunCSVLogger(CSVLogger):
     """Writes `metrics/version_0/metrics.csv` below a run's folder; a continued run gets the next version.
 
-    Together the versions hold each step's figures once: what lay behind the checkpoint that a run was
-    continued from is moved out of the earlier versions. A figure that is logged again for the same step, with
+    Together the versions hold each step's scalars once: what lay behind the checkpoint that a run was
+    continued from is moved out of the earlier versions. A scalar that is logged again for the same step, with
     the same value, is written once.
 
     Args:
@@ -47,7 +52,7 @@ class RunCSVLogger(CSVLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record the figures of a step that were not recorded yet."""
+        """Record the scalars of a step that were not recorded yet."""
         if fresh := self._fresh(metrics, step):
             super().log_metrics(fresh, step)
 
@@ -57,7 +62,7 @@ class RunCSVLogger(CSVLogger):
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
-        """Move the figures of `step` and later, of this run's earlier versions, to `superseded-1.csv`."""
+        """Move the scalars of `step` and later, of this run's earlier versions, to `superseded-1.csv`."""
         for file in sorted(Path(self.root_dir).glob(f"version_*/{METRICS_NAME}")):
             names, rows = read_rows(file)
             kept = [row for row in rows if int(row["step"]) < step]
@@ -76,6 +81,44 @@ class RunCSVLogger(CSVLogger):
         return {
             name: value for name, value in metrics.items() if name in fresh or (fresh and name == "epoch")
         }
+
+
+@dataclass
+class Past:
+    """What was logged under one name before a run was continued.
+
+    Attributes:
+        last_step: Where it was logged last.
+        lowest: Its smallest value; infinity if none was finite.
+        highest: Its largest value; minus infinity if none was finite.
+    """
+
+    last_step: int = -1
+    lowest: float = math.inf
+    highest: float = -math.inf
+
+    def add(self, step: int, value: float) -> None:
+        """Take one more value into account."""
+        self.last_step = max(self.last_step, step)
+        if math.isfinite(value):
+            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+
+
+def logged_before(root: Path) -> dict[str, Past]:
+    """What a run has logged so far, by name; also what lay behind a checkpoint that it went back to.
+
+    To be asked before the run is continued, which adds to the files.
+
+    Args:
+        root: The run's folder.
+    """
+    found: dict[str, Past] = {}
+    for file in root.glob("metrics/version_*/*.csv"):
+        for row in read_rows(file)[1]:
+            for name, text in row.items():
+                if text and name != "step":
+                    found.setdefault(name, Past()).add(int(row["step"]), float(text))
+    return found
 
 
 class _WholeFileWriter(ExperimentWriter):

@@ -1,4 +1,4 @@
-"""Where a run's figures go: Weights & Biases, and a CSV file that needs nobody."""
+"""Where a run's scalars go: Weights & Biases, and a CSV file that needs nobody."""
 
 import os
 from typing import Any
@@ -18,7 +18,7 @@ def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor
         run: The run; its folder holds what both write.
         config: Resolved options, kept with the W&B run.
         options: How the run appears in W&B.
-        monitor: Figure that the best checkpoint is chosen by.
+        monitor: Score that the best checkpoint is chosen by.
     """
     csv_logger = RunCSVLogger(run.root)
     mode = wandb_mode()
@@ -28,7 +28,7 @@ def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor
 
 
 def wandb_mode() -> str:
-    """What `WANDB_MODE` says; else `online` if a key is configured and `offline` if not. Asks nobody."""
+    """The mode in `WANDB_MODE`; else `online` if a key is configured, `offline` if not. Asks nobody."""
     configured = os.environ.get("WANDB_MODE")
     if configured == "":
         del os.environ["WANDB_MODE"]  # means "not set", but W&B stops at it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_modules.runs.folder import LAST_NAME
+from lightning_modules.runs.resume import checkpoint_step
 
 if TYPE_CHECKING:
     import wandb
@@ -64,18 +65,15 @@ class CheckpointArtifacts:
         self._newest = written
         score = callback.best_model_score
         metadata = {"monitor": callback.monitor, "score": None if score is None else float(score)}
-        step = callback._last_global_step_saved  # Lightning has no public name for it
-        return [self._version("best", path, step, metadata)]
+        return [self._version("best", path, metadata)]
 
     def last(self) -> list[CheckpointVersion]:
         """One version if the run has a last checkpoint, else none."""
         path = Path(str(self._callback.dirpath)) / LAST_NAME if self._callback else Path()
-        step = getattr(self._callback, "last_step_written", 0)
-        return [self._version("last", path, step, {})] if path.is_file() else []
+        return [self._version("last", path, {})] if path.is_file() else []
 
-    def _version(
-        self, alias: str, path: Path, step: int, metadata: dict[str, str | float | None]
-    ) -> CheckpointVersion:
+    def _version(self, alias: str, path: Path, metadata: dict[str, str | float | None]) -> CheckpointVersion:
+        step = checkpoint_step(path)
         kept = path.with_name(f".{path.stem}-{step}.upload")
         kept.unlink(missing_ok=True)
         kept.hardlink_to(path)

@@ -14,8 +14,8 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_modules.loggers.background_thread import BackgroundCalls
+from lightning_modules.loggers.csv_logger import Past, logged_before
 from lightning_modules.loggers.wandb_artifacts import CheckpointArtifacts, CheckpointVersion
-from lightning_modules.loggers.wandb_history import Past, logged_before
 from lightning_modules.metrics.directions import better_direction
 from lightning_modules.runs.folder import Run
 
@@ -32,10 +32,10 @@ PATIENCE_SECONDS = 5.0
 
 
 class Monitor(NamedTuple):
-    """The figure that a run is judged by.
+    """The score that a run is judged by.
 
     Attributes:
-        name: Logged name, e.g. `val/log_mel_distance`; None for no such figure.
+        name: Logged name, e.g. `val/log_mel_distance`; None for no such score.
         mode: `min` or `max`.
     """
 
@@ -76,15 +76,16 @@ class RunWandbLogger(WandbLogger):
     uploads or hangs. If W&B cannot be reached the run is kept offline; if W&B cannot start at all, nothing is
     logged to it; if it fails later, the rest goes where it can. One line says so each time.
 
-    A continued run continues its W&B run, and what was logged up to the kill is not logged again: steps
-    never go backwards. Verbs other than `fit` get a W&B run of their own in the same group.
+    A continued run continues its W&B run, and scalars that the run's CSV files have already are not logged
+    again, nor are media of the steps up to there: steps never go backwards. Verbs other than `fit` get a W&B
+    run of their own in the same group.
 
     Args:
         run: The run; gives folder, id, name and group.
         mode: `online` or `offline`, or another mode of `wandb.init`.
         config: Resolved options.
         options: How the run appears.
-        monitor: Figure that the best checkpoint is chosen by.
+        monitor: Score that the best checkpoint is chosen by.
     """
 
     def __init__(
@@ -98,10 +99,11 @@ class RunWandbLogger(WandbLogger):
         own_id = run.id if run.verb == "fit" else f"{run.id}-{run.root.name}"
         environment = os.environ.get
         name = options.name or environment("WANDB_NAME") or run.id
-        super().__init__(
+        self.init_options = dict(
             name=name if run.verb == "fit" else f"{name}-{run.root.name}",
-            save_dir=str(run.root),
+            dir=str(run.root),
             id=own_id,
+            resume="allow",
             project=options.project or environment("WANDB_PROJECT") or PROJECT,
             entity=options.entity,
             group=options.group or environment("WANDB_RUN_GROUP") or run.experiment,
@@ -111,7 +113,13 @@ class RunWandbLogger(WandbLogger):
             config=config,
             mode=mode,
         )
-        del self._wandb_init["anonymous"]  # Lightning passes it always, and W&B warns that it has no effect
+        """Of `wandb.init`."""
+        super().__init__(
+            name=self.init_options["name"],
+            save_dir=str(run.root),
+            id=own_id,
+            project=self.init_options["project"],
+        )
         self.run = run
         self.monitor = monitor
         self.where: str | None = None
@@ -120,6 +128,8 @@ class RunWandbLogger(WandbLogger):
         self._artifacts = CheckpointArtifacts(own_id) if options.log_checkpoints else None
         self._calls: BackgroundCalls | None = None
         self._past: dict[str, Past] = {}
+        if run.resumed and run.verb == "fit":
+            self._past = logged_before(run.root)  # now: training is about to add to it
         self._described: set[str] = set()
         self._has_warned = False
 
@@ -134,7 +144,7 @@ class RunWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log figures or media at a global step."""
+        """Log scalars or media at a global step."""
         self._do(partial(self._send, dict(metrics), step))
 
     @rank_zero_only
@@ -184,9 +194,7 @@ class RunWandbLogger(WandbLogger):
         """Start the run online, else offline, else not at all."""
         import wandb
 
-        if self.run.resumed and self.run.verb == "fit":
-            self._past = logged_before(self.run.root, self.run.id, STEP)
-        for mode in dict.fromkeys([self._wandb_init["mode"], "offline", "disabled"]):
+        for mode in dict.fromkeys([self.init_options["mode"], "offline", "disabled"]):
             try:
                 self._experiment = self._init(mode)
                 break
@@ -217,7 +225,7 @@ class RunWandbLogger(WandbLogger):
             # another run in this process, of a notebook or an earlier verb, is left alone
             reinit="create_new",
         )
-        started = wandb.init(**{**self._wandb_init, "mode": mode}, settings=settings)
+        started = wandb.init(**{**self.init_options, "mode": mode}, settings=settings)
         self.is_offline = mode != "online"
         self.where = None if mode == "disabled" else (started.url if mode == "online" else _sync_dir(started))
         if mode == "online":
@@ -229,7 +237,7 @@ class RunWandbLogger(WandbLogger):
     def _send(self, values: dict[str, Any], step: int | None) -> None:
         """Log what a continued run has not logged yet."""
         if step is not None:
-            values = {name: value for name, value in values.items() if self._is_new(name, step)}
+            values = {name: value for name, value in values.items() if self._is_new(name, value, step)}
             if not values:
                 return
             values[STEP] = step
@@ -238,15 +246,19 @@ class RunWandbLogger(WandbLogger):
         self._started().log(values)
         self._remind_of_the_past(values)
 
-    def _is_new(self, name: str, step: int) -> bool:
-        return name not in self._past or step > self._past[name].last_step
+    def _is_new(self, name: str, value: object, step: int) -> bool:
+        if name in self._past:
+            return step > self._past[name].last_step
+        # media, which no CSV file holds, come with validations, whose scalars follow them
+        is_media = not isinstance(value, int | float)
+        return not is_media or step > max((past.last_step for past in self._past.values()), default=-1)
 
     def _best(self, name: str) -> str | None:
-        """`min` or `max`, for a figure that has a best value."""
+        """`min` or `max`, for a scalar that has a best value."""
         return self.monitor.mode if name == self.monitor.name else better_direction(name)
 
     def _describe(self, name: str) -> None:
-        """Let the runs table show a figure's best value, not its last."""
+        """Let the runs table show a score's best value, not its last."""
         self._described.add(name)
         best = self._best(name)
         if best is not None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import wandb
+from wandb_log import history
 from wandb_server import API_KEY, serving
 
 from lightning_modules.cli import main
-from lightning_modules.loggers.wandb_history import history
 
 pytestmark = pytest.mark.slow
 

@@ -82,7 +82,7 @@ def test_offline_run_lies_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.
 
 def test_other_verbs_get_a_run_of_their_own_in_the_group(tmp_path: Path) -> None:
     logger = RunWandbLogger(make_run(tmp_path, "test"), "offline", {}, WandbOptions(), MONITOR)
-    init = logger._wandb_init
+    init = logger.init_options
     assert (init["id"], init["group"], init["job_type"], init["resume"]) == (
         "run1-test",
         "vae",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import wandb
+from wandb_log import history
 from wandb_server import API_KEY, blackhole, serving
 
 from lightning_modules.loggers import wandb_logger
-from lightning_modules.loggers.wandb_history import history
+from lightning_modules.loggers.csv_logger import RunCSVLogger
 from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
 from lightning_modules.runs.folder import Run
 
@@ -156,29 +157,36 @@ def test_runs_of_one_process_do_not_leak_into_each_other(tmp_path: Path, said: l
 
 def test_a_continued_run_keeps_its_best_and_repeats_no_step(tmp_path: Path, said: list[str]) -> None:
     first = make_logger(tmp_path, "offline")
+    table = RunCSVLogger(first.run.root)
     for step, value in enumerate([3.0, 1.0, 2.0]):
-        first.log_metrics({"val/x": value, "lr": 0.1}, step)
+        for logger in (first, table):
+            logger.log_metrics({"val/x": value, "lr": 0.1}, step)
+            logger.save()
+    first.log_metrics({"picture": "old"}, 2)
     first.finalize("failed")
     second = make_logger(tmp_path, "offline", resumed=True)
     for step, value in [(1, 1.0), (2, 2.0), (3, 5.0)]:
+        table.log_metrics({"val/x": value, "lr": 0.1}, step)  # of the continued run, and no past of it
+        table.save()
         second.log_metrics({"val/x": value, "lr": 0.1}, step)
-        second.log_metrics({"new": 7}, step)
+        second.log_metrics({"new": 7, "picture": f"of {step}"}, step)
     run = second.experiment
     assert dict(run.summary["val/x"]) == {"min": 1.0}, "of both parts"
     second.finalize("success")
     *_, log = sorted(tmp_path.rglob("*.wandb"))
-    rows = [(row["trainer/global_step"], row.get("val/x"), row.get("new")) for row in logged(log, count=4)]
-    assert rows == [(1, None, 7), (2, None, 7), (3, 5.0, None), (3, None, 7)]
+    names = ("trainer/global_step", "val/x", "new", "picture")
+    rows = [tuple(row.get(name) for name in names) for row in logged(log, count=4)]
+    assert rows == [(1, None, 7, None), (2, None, 7, None), (3, 5.0, None, None), (3, None, 7, "of 3")]
 
 
 def test_names_are_the_options_then_the_environments_then_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert make_logger(tmp_path, "offline")._wandb_init["group"] == "vae"
+    assert make_logger(tmp_path, "offline").init_options["group"] == "vae"
     monkeypatch.setenv("WANDB_RUN_GROUP", "from the environment")
-    assert make_logger(tmp_path, "offline")._wandb_init["group"] == "from the environment"
+    assert make_logger(tmp_path, "offline").init_options["group"] == "from the environment"
     run = Run(tmp_path, tmp_path, "fit", False)
     options = WandbOptions(project="p", entity="e", name="n", group="g", job_type="j", tags=["t"], notes="s")
-    init = RunWandbLogger(run, "offline", {}, options, Monitor(None, "min"))._wandb_init
+    init = RunWandbLogger(run, "offline", {}, options, Monitor(None, "min")).init_options
     names = ("project", "entity", "name", "group", "job_type", "tags", "notes")
     assert [init[name] for name in names] == ["p", "e", "n", "g", "j", ["t"], "s"]

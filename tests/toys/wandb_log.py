@@ -7,10 +7,8 @@ entry is a `Record` of wandb's protocol.
 """
 
 import json
-import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,41 +64,3 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
                     place = place.setdefault(name, {})
                 place[last] = json.loads(item.value_json)
             yield row
-
-
-@dataclass
-class Past:
-    """What was logged of one figure before.
-
-    Attributes:
-        last_step: Where it was logged last.
-        lowest: Its smallest value; infinity if it is no number.
-        highest: Its largest value; minus infinity if it is no number.
-    """
-
-    last_step: int = -1
-    lowest: float = math.inf
-    highest: float = -math.inf
-
-    def add(self, step: int, value: object) -> None:
-        """Take one more value into account."""
-        self.last_step = max(self.last_step, step)
-        if isinstance(value, int | float) and math.isfinite(value):
-            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
-
-
-def logged_before(folder: Path, run_id: str, step_name: str) -> dict[str, Past]:
-    """What a run had logged when its process ended, by the name of the figure.
-
-    Args:
-        folder: What W&B was given as its folder; the logs lie in `wandb/*run-*-<run id>/` below it.
-        run_id: Id of the run.
-        step_name: The logged value that counts steps.
-    """
-    found: dict[str, Past] = {}
-    for path in sorted(folder.glob(f"wandb/*run-*-{run_id}/run-{run_id}.wandb")):
-        for row in history(path):
-            if row.get(step_name) is not None:
-                for name, value in row.items():
-                    found.setdefault(name, Past()).add(int(row[step_name]), value)
-    return found
