@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from toy_experiment import ToyModule
 from toy_models import (
     CLIP,
-    HOP,
     RATE,
     make_clip_vae,
     make_hifigan,
@@ -31,8 +29,7 @@ from lightning_modules.cli.trainer import TrainerCLI
 from lightning_modules.errors import ExportError
 from lightning_modules.inference import export
 from lightning_modules.inference.export import ExportedFile, export_part, largest_difference
-from lightning_modules.inference.export_graph import Part, parts_of, pruned
-from lightning_modules.networks.feature_encoder import LogMelFeatures
+from lightning_modules.inference.export_graph import Part, parts_of
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 needs_onnx = pytest.mark.skipif(
@@ -143,37 +140,10 @@ def test_a_file_that_differs_is_refused_and_nothing_written(tmp_path, monkeypatc
     assert "reconstruct.pt2 differs from the model by" in capsys.readouterr().err
 
 
-def test_parts_and_missing_packages(monkeypatch):
-    assert [part.name for part in parts_of(make_vae())] == ["reconstruct", "encoder", "decoder"]
-    assert [part.name for part in parts_of(make_wavegan())] == ["decoder"]
-    assert [part.name for part in parts_of(ToyModule(8000, 1600))] == ["reconstruct"]
+def test_missing_packages(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"package onnx, which is missing(.|\n)*pip install .*\[export\]"):
         export.as_onnx(None, {})
-
-
-def test_real_forms_of_the_transforms():
-    head = make_vae().decoder.head
-    generator = torch.Generator().manual_seed(0)
-    magnitude, phase = torch.rand(2, 3, 5, head.fft_samples // 2 + 1, generator=generator).unbind()
-    parts = torch.cat([magnitude * torch.cos(7 * phase), magnitude * torch.sin(7 * phase)], dim=-1)
-    torch.testing.assert_close(parts @ head.basis, head.inverse_transform(magnitude, 7 * phase))
-    assert head.fft_samples == 4 * HOP
-    stft = LogMelFeatures(16000).mel.stft
-    noise = torch.randn(2, 5000, generator=generator)
-    power = stft.power_without_complex_numbers(noise, "reflect")
-    torch.testing.assert_close(power, stft(noise).square(), atol=1e-6, rtol=1e-4)
-
-
-def test_weight_normalisation_stays_on_the_model():
-    module = make_melgan().requires_grad_(False)
-    part = part_named(module, "decoder")
-    value = part.example(1, 9, 1)
-    before = part.module(value)
-    plain = pruned(part)
-    assert not [name for name in plain.state_dict() if "parametrizations" in name]
-    torch.testing.assert_close(plain(value), before)
-    torch.testing.assert_close(part.module(value), before)
 
 
 @needs_onnx

@@ -1,15 +1,12 @@
-"""`lightning doctor`: what it finds, what it advises, and that nothing missing makes it fall ill."""
+"""`lightning doctor`: one screen, or JSON, that ends with what to do."""
 
 import json
-import shutil
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from lightning_modules.cli import installation, machine, main
-from lightning_modules.cli.machine import Finding, Level, examine, next_command
+from lightning_modules.cli import installation, main
 
 
 @pytest.fixture(autouse=True)
@@ -18,17 +15,6 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAESTRO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(installation, "requirements", lambda: [Requirement("pytest>=1")])
-
-
-def find(name: str) -> Finding:
-    return next(each for each in examine() if each.name == name)
-
-
-def make_checkpoint(name: str) -> Path:
-    path = Path("runs/vae/one/checkpoints") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    return path
 
 
 def test_one_screen_that_ends_with_a_command(
@@ -56,71 +42,3 @@ def test_a_package_that_does_not_fit_its_pin_is_an_error(
     assert errors["packages"]["value"] == f"pytest is {version}, needed is <1; no-such-package is missing"
     assert errors["operations"]["value"].startswith("no-such-package 0 does not work (No module named")
     assert report["next"].startswith("run `pip install -e .`")
-
-
-def test_a_compiled_part_that_does_not_work_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise OSError("/somewhere/lib.so: undefined symbol: a_b_c")
-
-    monkeypatch.setitem(installation.OPERATIONS, "pytest", fail)
-    finding = find("operations")
-    assert finding.level is Level.ERROR
-    assert finding.value == f"pytest {pytest.__version__} does not work (lib.so: undefined symbol: a_b_c)"
-    assert "--force-reinstall --no-deps pytest`" in finding.remedy
-
-
-def test_what_cannot_be_looked_at_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> list[Finding]:
-        raise RuntimeError("no such thing")
-
-    monkeypatch.setattr(machine, "memory", fail)
-    assert find("memory") == Finding(
-        "memory", Level.WARNING, "cannot be examined (RuntimeError: no such thing)"
-    )
-
-
-def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10 << 30, 10 << 30, 1 << 20))
-    assert find("disk, runs").level is Level.ERROR
-    assert next_command(examine()).startswith("free some space, or give another --runs_dir")
-
-
-def test_a_driver_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert find("devices").level is Level.WARNING
-    assert "an NVIDIA driver, but torch" in find("devices").value
-
-
-def test_caches_are_listed(tmp_path: Path) -> None:
-    assert find("cache").value.startswith("empty;")
-    folder = tmp_path / "cache/pcm/v3.0.0-16000hz-1ch-1f2e3d4c"
-    folder.mkdir(parents=True)
-    entries = {name: {"samples": 16_000 * 1800} for name in ("a", "b")}
-    (folder / "manifest.json").write_text(json.dumps({"performances": entries}))
-    assert find("cache").value == "v3.0.0 at 16000 Hz, 1 channel(s): 2 recordings, 1.00 h"
-    (folder / "manifest.json").write_text("{")
-    assert find("cache").level is Level.WARNING
-
-
-def test_what_to_run_follows_from_the_runs() -> None:
-    make_checkpoint("last.ckpt")
-    best = make_checkpoint("best.ckpt")
-    assert next_command(examine()) == f"lightning test --ckpt_path {best}"
-    interrupted = make_checkpoint("interrupted.ckpt")
-    assert next_command(examine()) == f"lightning fit --ckpt_path {interrupted}"
-
-
-def test_several_gpus_ask_for_ddp() -> None:
-    two = Finding("devices", Level.OK, "A (80 GiB), A (80 GiB); 16 CPU cores")
-    assert next_command([two]).endswith("vae.yaml --config experiments/hardware/ddp.yaml")
-
-
-def test_wandb_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert find("W&B").value == "disabled, as WANDB_MODE says"
-    monkeypatch.delenv("WANDB_MODE")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert find("W&B").value.startswith("offline: no key")
-    (tmp_path / "netrc").write_text("machine api.wandb.ai\n  login user\n  password none\n")
-    assert find("W&B").value.startswith("online")

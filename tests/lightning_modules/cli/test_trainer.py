@@ -1,15 +1,12 @@
-"""The command line: verbs, overlays, overrides, errors in one paragraph."""
+"""The Trainer's verbs: overlays, overrides, errors in one paragraph."""
 
 import itertools
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from lightning_modules.cli import commands, main, user_error_text
+from lightning_modules.cli import main, user_error_text
 from lightning_modules.cli.trainer import TrainerCLI, auto_precision
 
 
@@ -25,44 +22,6 @@ def overlay(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "overlay.yaml"
     path.write_text(text)
     return path
-
-
-def test_no_arguments_names_the_verbs(capsys: pytest.CaptureFixture) -> None:
-    main([])
-    text = capsys.readouterr().out
-    for verb in ("fit", "validate", "test", "predict"):
-        assert f"\n  {verb} " in text
-    assert "lightning fit --config experiments/vae.yaml" in text
-
-
-def test_help_is_quick_because_torch_is_not_imported() -> None:
-    program = (
-        "import sys; from lightning_modules.cli import main; main(['--help']); print('torch' in sys.modules)"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "False"
-
-
-def test_unknown_verb(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["fot"])
-    assert exit_.value.code == 2
-    assert "'fot' is not a verb of this program" in capsys.readouterr().err
-
-
-def test_a_file_in_commands_is_a_verb(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    (tmp_path / "shout.py").write_text(
-        '"""Say a word loudly.\n\nMore."""\n'
-        "def add_arguments(parser):\n    parser.add_argument('--word', type=str, required=True)\n"
-        "def run(options):\n    print(options.word.upper())\n"
-    )
-    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
-    main([])
-    assert re.search(r"\n  shout +Say a word loudly.\n", capsys.readouterr().out)
-    main(["shout", "--word", "forte"])
-    assert capsys.readouterr().out == "FORTE\n"
 
 
 def test_overlays_compose_and_may_change_a_nested_class(start, toy_yaml: Path, tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""`lightning export`: the files, their manifest, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from toy_models import make_vae, save
+
+from lightning_modules.cli import main
+
+
+def test_files_and_manifest(tmp_path: Path, capsys: pytest.CaptureFixture):
+    module = make_vae()
+    path = save(module, tmp_path / "vae.ckpt")
+    main(["export", str(path), "--format", "pt2", "pt2", "--output", str(tmp_path / "out")])
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    names = [entry["file"] for entry in manifest["files"]]
+    assert names == ["reconstruct.pt2", "encoder.pt2", "decoder.pt2"], "each format once"
+    assert manifest["options"]["device"] == "cpu"
+    waveform = 0.1 * torch.randn(2, 1, 16 * 50)
+    graphs = {name: torch.export.load(tmp_path / "out" / name).module() for name in names}
+    with torch.no_grad():
+        expected = module.reconstruct(waveform)
+        torch.testing.assert_close(graphs["reconstruct.pt2"](waveform), expected, atol=1e-4, rtol=0)
+        latent = graphs["encoder.pt2"](waveform)
+        torch.testing.assert_close(graphs["decoder.pt2"](latent), expected, atol=1e-4, rtol=0)
+    assert f"3 file(s) in {tmp_path / 'out'}" in capsys.readouterr().out
+
+
+def test_an_unknown_format(tmp_path: Path, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        main(["export", "x.ckpt", "--format", "wav", "--output", str(tmp_path / "out")])
+    assert "wav" in capsys.readouterr().err and not (tmp_path / "out").exists()

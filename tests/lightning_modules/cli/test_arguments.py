@@ -1,0 +1,109 @@
+"""What the tool verbs share: the device, lengths, a folder of results with its manifest."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import jsonargparse
+import numpy as np
+import pytest
+import soundfile
+from toy_models import CLIP, RATE, make_wavegan, save
+
+from lightning_modules.cli.arguments import (
+    LONGEST_STEM,
+    OutputFolder,
+    add_tool_arguments,
+    check_at_least,
+    num_samples_of,
+    open_module,
+)
+from lightning_modules.errors import AudioFileError, OptionError, RunError
+
+
+def parsed(*arguments: object) -> jsonargparse.Namespace:
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    add_tool_arguments(parser)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+def test_the_module_is_opened_for_use_and_not_for_training(tmp_path: Path):
+    module = open_module(parsed(save(make_wavegan(), tmp_path / "x.ckpt"), "--device", "cpu"))
+    assert not module.training and module.device.type == "cpu"
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(OptionError, match=r"--device warp cannot be used(.|\n)*use cpu"):
+        open_module(parsed(tmp_path / "x.ckpt", "--device", "warp"))
+
+
+@pytest.mark.parametrize(
+    ("value", "exclusive"), [(1.9, False), (2.0, True), (math.nan, False), (math.inf, False)]
+)
+def test_options_out_of_range(value: float, exclusive: bool):
+    with pytest.raises(OptionError, match=rf"--steps is {value}(.|\n)*give (at least|more than) 2"):
+        check_at_least("steps", value, 2, exclusive)
+    check_at_least("steps", 2.5, 2, exclusive)
+
+
+def test_seconds_become_samples():
+    module = make_wavegan()
+    assert (num_samples_of(None, module), num_samples_of(0.5, module)) == (CLIP, RATE // 2)
+    with pytest.raises(OptionError, match="--seconds is 1e-05"):
+        num_samples_of(1e-5, module)
+
+
+def test_results_get_a_new_folder_and_a_manifest_that_is_written_last(tmp_path: Path):
+    options = parsed("x.ckpt", "--output", tmp_path / "out")
+    folder = OutputFolder("generate", options)
+    waveform = np.array([[0.0, 0.5, -0.5]], dtype=np.float32)
+    folder.write_clip("a.wav", waveform, 8000, {"seed": 3})
+    folder.write_clip("a.wav", waveform, 8000, {})
+    folder.write_bytes("b.bin", b"content", {"kind": "test"})
+    assert not (folder.path / "manifest.json").exists()
+    folder.write_manifest(make_wavegan(), seconds=2)
+    manifest = json.loads((folder.path / "manifest.json").read_text())
+    assert (manifest["verb"], manifest["seconds"], manifest["options"]["checkpoint"]) == (
+        "generate",
+        2,
+        "x.ckpt",
+    )
+    first, second, other = manifest["files"]
+    assert (first["seed"], first["peak"]) == (3, 0.5)
+    assert (
+        first["sha256"]
+        == second["sha256"]
+        == hashlib.sha256((folder.path / "a.wav").read_bytes()).hexdigest()
+    )
+    assert other == {
+        "file": "b.bin",
+        "num_bytes": 7,
+        "sha256": hashlib.sha256(b"content").hexdigest(),
+        "kind": "test",
+    }
+    assert {path.name for path in folder.path.iterdir()} == {"a.wav", "a-2.wav", "b.bin", "manifest.json"}
+    assert OutputFolder("generate", options).path == tmp_path / "out-2", "nothing is overwritten"
+
+
+def test_a_long_name_is_shortened_and_keeps_its_ending(tmp_path: Path):
+    folder = OutputFolder("generate", parsed("x.ckpt", "--output", tmp_path / "out"))
+    with folder.sink("n" * 300 + ".wav", 8000, 1) as sink:
+        sink.write(np.zeros((1, 4), dtype=np.float32))
+    (written,) = folder.path.iterdir()
+    assert written.name == "n" * LONGEST_STEM + ".wav"
+    assert soundfile.info(written).frames == 4
+
+
+def test_output_that_is_not_finite_is_refused(tmp_path: Path):
+    folder = OutputFolder("generate", parsed("x.ckpt", "--output", tmp_path / "out"))
+    with pytest.raises(AudioFileError, match="NaN or infinite"):
+        folder.write_clip("a.wav", np.full((1, 4), np.nan, dtype=np.float32), 8000, {})
+    assert folder.files == [] and list(folder.path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"Cannot make the folder .*file/out(.|\n)*--output"):
+        OutputFolder("generate", parsed("x.ckpt", "--output", tmp_path / "file" / "out"))
