@@ -19,6 +19,7 @@ from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
+from lightning_modules.numerics.log_parameter import log_of, log_parameter
 from lightning_modules.schedules.kl_weight import KLWeight
 from lightning_modules.vae_parts import Forward, check_parts
 
@@ -115,7 +116,7 @@ class VAE(LatentModule):
             latent_is_per_frame=latent == "frames",
         )
         self.posterior_head = self._make_posterior_head()
-        self.tenth_of_log_scale = nn.Parameter(torch.zeros(latent_size))
+        self.tenth_of_log_scale = log_parameter(0.0, latent_size)
         # one z per clip: a fully connected layer spreads it over the frames that the decoder works on
         spread_size = decoder.latent_size * self.frames_per_latent if decoder is not None else 0
         self.spread = (
@@ -166,7 +167,7 @@ class VAE(LatentModule):
         trained on. Kept as a tenth for the same reason as the likelihood's variance: Adam takes equal
         steps.
         """
-        return 10.0 * self.tenth_of_log_scale.unsqueeze(1)
+        return log_of(self.tenth_of_log_scale).unsqueeze(1)
 
     def decode(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
         """Mean of p(x|z): coarse signal plus residual.

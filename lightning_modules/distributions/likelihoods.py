@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lightning_modules.distributions.posterior import LOG_2PI
 from lightning_modules.errors import OptionError
+from lightning_modules.numerics.log_parameter import log_of, log_parameter
 
 
 class Likelihood(nn.Module, ABC):
@@ -31,9 +32,8 @@ class GaussianLikelihood(Likelihood):
     """N(mean, σ²) with one learned variance for all samples.
 
     The best variance is the mean squared error, so the decoder's error sets by itself how many nats a latent
-    is worth, and β = 1 is the true ELBO (σ-VAE: Rybkin, Daniilidis, Levine 2021). The parameter is a tenth of
-    ln σ²: Adam moves any parameter by about the learning rate a step, and ln σ² has nats to go where weights
-    have hundredths. While σ is too large, the decoder may ignore the waveform's phase.
+    is worth, and β = 1 is the true ELBO (σ-VAE: Rybkin, Daniilidis, Levine 2021). While σ is too large, the
+    decoder may ignore the waveform's phase.
 
     Args:
         initial_deviation: Standard deviation σ before training, in waveform units (1 = full scale).
@@ -50,11 +50,11 @@ class GaussianLikelihood(Likelihood):
             )
         self.initial_deviation = initial_deviation
         self.smallest_deviation = smallest_deviation
-        self.tenth_of_log_variance = nn.Parameter(torch.tensor(0.2 * math.log(initial_deviation)))
+        self.tenth_of_log_variance = log_parameter(2.0 * math.log(initial_deviation))
 
     def bounded_log_variance(self) -> Tensor:
         """Return ln σ², scalar, not below the bound."""
-        log_variance = 10.0 * self.tenth_of_log_variance.float()
+        log_variance = log_of(self.tenth_of_log_variance.float())
         return log_variance.clamp_min(2.0 * math.log(self.smallest_deviation))
 
     def forward(self, waveform: Tensor, mean: Tensor) -> Tensor:
@@ -95,12 +95,11 @@ class BandGaussianLikelihood(Likelihood):
         self.num_bands = num_bands
         self.initial_deviation = initial_deviation
         self.smallest_deviation = smallest_deviation
-        start = torch.full((num_bands,), 0.2 * math.log(initial_deviation))
-        self.tenth_of_log_variance = nn.Parameter(start)
+        self.tenth_of_log_variance = log_parameter(2.0 * math.log(initial_deviation), num_bands)
 
     def bounded_log_variance(self) -> Tensor:
         """Return ln σ² of each band, low to high, (num_bands,), not below the bound."""
-        log_variance = 10.0 * self.tenth_of_log_variance.float()
+        log_variance = log_of(self.tenth_of_log_variance.float())
         return log_variance.clamp_min(2.0 * math.log(self.smallest_deviation))
 
     def forward(self, waveform: Tensor, mean: Tensor) -> Tensor:
