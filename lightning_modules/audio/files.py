@@ -148,7 +148,7 @@ def with_length(
 
 
 class WrittenAudio(NamedTuple):
-    """What a finished file holds; the manifest's words.
+    """Facts about a finished file, named as in the manifest.
 
     Attributes:
         file: Name, without folder.

@@ -1,4 +1,8 @@
-"""STFT and log-mel front ends, shared by losses, metrics and figures."""
+"""STFT and log-mel front ends, shared by losses, metrics and figures.
+
+The mel filters are torchaudio's. `torch.stft` is used directly: the scale, the floor, and the form without
+complex numbers for ONNX are this project's own.
+"""
 
 import math
 

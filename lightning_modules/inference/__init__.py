@@ -1,1 +1,1 @@
-"""What is done with a trained model: sampling, reconstruction, interpolation, densities, export."""
+"""Use of a trained model: sampling, reconstruction, interpolation, densities, export."""

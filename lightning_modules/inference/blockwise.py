@@ -29,7 +29,7 @@ class Block(NamedTuple):
 
 
 def context_samples(module: GenerativeModule) -> int | None:
-    """How far from a latent frame a sample can lie, to either side, and still matter to the frame's output.
+    """Largest distance of a sample from a latent frame, to either side, at which it matters to the output.
 
     Measured: from the output of one frame amid noise, gradients run back to the samples it depends on. The
     noise grows longer until silence is left at both ends.

@@ -177,7 +177,7 @@ def nats_per_frame(density: Prior, latent: Tensor) -> float:
 
 
 class SavedDensity(NamedTuple):
-    """What a density file holds.
+    """The content of a density file.
 
     Attributes:
         density: In evaluation mode.
@@ -189,7 +189,7 @@ class SavedDensity(NamedTuple):
 
 
 def density_path(checkpoint: Path) -> Path:
-    """Where the density of a checkpoint lies: beside it, `best.density.npz` for `best.ckpt`."""
+    """Path of the density of a checkpoint: beside it, `best.density.npz` for `best.ckpt`."""
     return checkpoint.with_name(checkpoint.stem + SUFFIX)
 
 

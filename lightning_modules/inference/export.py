@@ -79,7 +79,7 @@ def exported_program(part: Part) -> Program:
 
 
 def _reason(error: BaseException) -> str:
-    """What was behind an error, in one line."""
+    """The cause of an error, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
@@ -139,7 +139,7 @@ FORMATS = {"pt2": (as_pt2, run_pt2), "onnx": (as_onnx, run_onnx)}
 
 
 def description(model: GenerativeModule, part: Part, least_frames: int) -> dict[str, str]:
-    """What a user of a file must know, as text."""
+    """The metadata of a file, as text."""
     length = "any length" if part.unit == 1 else f"T a multiple of {part.unit}"
     return {
         "model": f"{type(model).__module__}.{type(model).__qualname__}",

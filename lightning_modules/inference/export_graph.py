@@ -1,4 +1,4 @@
-"""What of a model can be exported, without what takes no part in it."""
+"""The parts of a model that can be exported, without the modules that take no part in them."""
 
 import copy
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class LatentDecoder(nn.Module):
 
 
 class Part(NamedTuple):
-    """What becomes one file of each format.
+    """A part of a model that becomes one file of each format.
 
     Attributes:
         name: Of the file.
@@ -71,7 +71,7 @@ class Part(NamedTuple):
 
 
 def parts_of(model: GenerativeModule) -> list[Part]:
-    """What of a model can be exported: `reconstruct`, `encoder` and `decoder`, or the `decoder` alone.
+    """The parts that can be exported: `reconstruct`, `encoder` and `decoder`, or the `decoder` alone.
 
     Raises:
         ExportError: If it has none of them.

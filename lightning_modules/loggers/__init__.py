@@ -1,1 +1,1 @@
-"""Where a run's scalars, audio and pictures go."""
+"""Loggers: scalars, audio and pictures of a run as CSV and in Weights & Biases."""

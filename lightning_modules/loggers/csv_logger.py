@@ -85,7 +85,7 @@ class RunCSVLogger(CSVLogger):
 
 @dataclass
 class Past:
-    """What was logged under one name before a run was continued.
+    """Summary of the values logged under one name before a run was continued.
 
     Attributes:
         last_step: Where it was logged last.
@@ -105,7 +105,7 @@ class Past:
 
 
 def logged_before(root: Path) -> dict[str, Past]:
-    """What a run has logged so far, by name; also what lay behind a checkpoint that it went back to.
+    """Summaries of all that a run has logged, by name; also of what it went back behind to a checkpoint.
 
     To be asked before the run is continued, which adds to the files.
 

@@ -1,4 +1,4 @@
-"""Where a run's scalars go: Weights & Biases, and a CSV file that needs nobody."""
+"""The loggers of a run: Weights & Biases, and a CSV file that needs no account."""
 
 import os
 from typing import Any

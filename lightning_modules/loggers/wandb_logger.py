@@ -45,7 +45,7 @@ class Monitor(NamedTuple):
 
 @dataclass(frozen=True)
 class WandbOptions:
-    """How a run appears in W&B. W&B's own environment variables fill in what is left out.
+    """Name, group and labels of a run in W&B. W&B's own environment variables fill in what is left out.
 
     Args:
         project: Project; `maestro-lightning` by default.

@@ -1,4 +1,4 @@
-"""What the critic D and the generator G play for."""
+"""Adversarial losses of the critic D and the generator G."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class Verdict(NamedTuple):
-    """What the critic made of real clips.
+    """Scores of real clips by the critic.
 
     Attributes:
         scores: (B,) one score per clip.
@@ -26,7 +26,7 @@ class AdversarialLoss(nn.Module, ABC):
 
     @abstractmethod
     def critic(self, real: Tensor, generated: Tensor) -> Tensor:
-        """What the critic minimises.
+        """Loss of the critic.
 
         Args:
             real: Scores of real clips, any shape.
@@ -38,7 +38,7 @@ class AdversarialLoss(nn.Module, ABC):
 
     @abstractmethod
     def generator(self, generated: Tensor) -> Tensor:
-        """What the generator minimises.
+        """Loss of the generator.
 
         Args:
             generated: Scores of generated clips, any shape.
@@ -114,7 +114,7 @@ class LeastSquaresLoss(AdversarialLoss):
 
 
 def ranking_accuracy(real: Tensor, generated: Tensor) -> Tensor:
-    """How well scores tell real from generated clips, whatever loss they were trained for.
+    """Accuracy at which scores tell real from generated clips, whatever loss they were trained for.
 
     The share of (real, generated) pairs in which the real clip scores higher, ties counting half: 1 if the
     critic rejects all that is generated, 0.5 if it cannot tell, the area under its ROC curve.

@@ -1,4 +1,8 @@
-"""Distances between spectra, as differentiable losses."""
+"""Distances between spectra, as differentiable losses.
+
+Written here, for torchaudio has no multi-resolution STFT loss, and those of other libraries do not take the
+spectral convergence over the batch of all processes.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

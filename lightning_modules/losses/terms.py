@@ -1,4 +1,4 @@
-"""Weighted sums of loss terms, with the figures to log."""
+"""Weighted sums of loss terms, with the scalars to log."""
 
 from typing import NamedTuple
 
@@ -20,6 +20,6 @@ def weighted_sum(terms: dict[str, Term]) -> tuple[Tensor, dict[str, Tensor]]:
         The loss, a scalar; and, detached, each term as `<name>` and times its weight as `weighted/<name>`.
     """
     weighted = {name: term.weight * term.value for name, term in terms.items()}
-    figures = {name: term.value.detach() for name, term in terms.items()}
-    figures |= {f"weighted/{name}": value.detach() for name, value in weighted.items()}
-    return torch.stack(list(weighted.values())).sum(), figures
+    scalars = {name: term.value.detach() for name, term in terms.items()}
+    scalars |= {f"weighted/{name}": value.detach() for name, value in weighted.items()}
+    return torch.stack(list(weighted.values())).sum(), scalars

@@ -1,4 +1,4 @@
-"""Which direction of a score is better, told by its name: the one place that knows."""
+"""The better direction of a score, known by its name; no other place says it."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What makes two pieces of sound alike: waveforms -> vectors, whose distributions distances compare."""
+"""Embeddings: waveforms -> vectors, whose distributions distances compare."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path

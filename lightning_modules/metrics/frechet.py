@@ -1,4 +1,4 @@
-"""How far generated audio as a whole is from real audio: Fréchet distance, and diversity."""
+"""Distance of generated audio as a whole from real audio: Fréchet distance, and diversity."""
 
 import torch
 from torch import Tensor

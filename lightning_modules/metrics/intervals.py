@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap over clips, and what two halves of real clips give."""
+"""Confidence intervals of scores by bootstrap over clips, and the score of two halves of real clips."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,10 +12,10 @@ SetDistance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Interval(NamedTuple):
-    """A figure and where it would lie had other clips been drawn.
+    """A score and its confidence interval: where it would lie had other clips been drawn.
 
     Attributes:
-        value: The figure.
+        value: The score.
         low: Lower end of the 95% interval.
         high: Upper end.
     """

@@ -1,4 +1,4 @@
-"""Whether notes begin where they should: onsets heard in audio, and their F-score."""
+"""Onsets of notes heard in audio, and their F-score."""
 
 import numpy as np
 from numpy.typing import NDArray

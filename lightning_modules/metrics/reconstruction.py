@@ -83,7 +83,7 @@ class ScaleInvariantSDR(ClipMean):
 
 
 class ChromaSimilarity(ClipMean):
-    """Whether the same pitch classes sound at the same time; see `functional.chroma_similarity`.
+    """Similarity of the pitch classes that sound at the same time; see `functional.chroma_similarity`.
 
     Args:
         sample_rate: Rate of the audio in Hz.

@@ -1,4 +1,4 @@
-"""What a report lets one listen to: cards of players side by side, and the trials of the blind test."""
+"""The audio of a report: cards of players side by side, and the trials of the blind test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

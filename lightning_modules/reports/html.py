@@ -94,7 +94,7 @@ def _breakable(label: str) -> "Markup":
 
 
 def _blind_test(listening: Listening, labels: Sequence[str]) -> dict[str, object]:
-    """What the page's script needs for the blind test."""
+    """The data of the blind test, for the page's script."""
     return {
         "report": _report_id(listening, labels),
         "trials": [

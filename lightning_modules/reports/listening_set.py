@@ -1,4 +1,4 @@
-"""What a test leaves to listen to: clips, what the model made of them, samples, and a manifest.
+"""The listening folder of a test: clips, their reconstructions, samples, and a manifest.
 
     listening/
         listening.json              what each file is; written last
@@ -45,7 +45,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip of the test split and what the model made of it.
+    """A clip of the test split and its reconstruction.
 
     Attributes:
         recording: Name of the recording; with the place, it identifies the clip across runs.
@@ -84,7 +84,7 @@ class ListeningSet:
         sample_rate: In Hz.
         data: Identity of the data: plain values.
         clips: Clips of the test split.
-        samples: File names of what the model generated from nothing.
+        samples: File names of what the model sampled.
     """
 
     model: str

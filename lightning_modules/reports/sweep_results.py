@@ -1,4 +1,4 @@
-"""What came out of a sweep: a table, a CSV file, pictures of options against the figure."""
+"""Results of a sweep: a table, a CSV file, plots of options against the metric."""
 
 import csv
 import io

@@ -21,7 +21,7 @@ PREFIXES = {"frechet_": "Fréchet distance, ", "mmd_": "Kernel distance (MMD), "
 
 @dataclass(frozen=True)
 class ScoreCell:
-    """A run's figure; `is_best` if none is better, `is_tied` if its interval reaches into the best's."""
+    """A run's score; `is_best` if none is better, `is_tied` if its interval reaches into the best's."""
 
     score: Score | None
     is_best: bool = False
@@ -30,10 +30,10 @@ class ScoreCell:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A figure of all runs.
+    """A score of all runs.
 
     Attributes:
-        name: Name of the figure, for people.
+        name: Name of the score, for people.
         of: What was scored.
         unit: May be empty.
         better: In words; empty where neither is better.
@@ -69,7 +69,7 @@ def _score_row(of: str, name: str, runs: Sequence[RunResults]) -> ScoreRow:
 
 
 def readable(name: str) -> str:
-    """Name of a figure, for people: `frechet_log_mel` is "Fréchet distance, log mel"."""
+    """Name of a score, for people: `frechet_log_mel` is "Fréchet distance, log mel"."""
     if name in NAMES:
         return NAMES[name]
     for prefix, words in PREFIXES.items():

@@ -1,4 +1,4 @@
-"""What a page needs of one piece of sound: the audio, its picture, its level."""
+"""One piece of sound as a page holds it: the audio, its picture, its level."""
 
 import base64
 import io

@@ -22,7 +22,7 @@ def log(logger: RunCSVLogger, rows: dict[int, dict[str, float]]) -> None:
 
 
 def rows_of(folder: Path, version: int = 0, name: str = "metrics.csv") -> list[tuple[str, ...]]:
-    return [tuple(row.values()) for row in read_rows(folder / f"metrics/version_{version}" / name)[1]]
+    return [(row["step"], row["a"]) for row in read_rows(folder / f"metrics/version_{version}" / name)[1]]
 
 
 def test_a_value_that_is_logged_again_for_its_step_is_written_once(tmp_path: Path):
