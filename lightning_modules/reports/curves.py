@@ -226,7 +226,7 @@ class ValueAxis:
         # in a narrow range, also 2 and 5 times powers of ten
         factors = (1.0, 2.0, 5.0) if self.is_log and self.high / self.low < 100.0 else (1.0,)
         locator = LogLocator(subs=factors) if self.is_log else MaxNLocator(6, steps=[1, 2, 5, 10])
-        values = locator.tick_values(self.low, self.high).tolist()
+        values = [float(value) for value in locator.tick_values(self.low, self.high)]
         return tuple(
             Tick(shown(value), self.place(value)) for value in values if self.low <= value <= self.high
         )

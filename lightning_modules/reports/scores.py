@@ -79,7 +79,7 @@ def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) 
     from rich import box
     from rich.table import Table
 
-    subjects = [subject for subject in SUBJECTS if any(score.of == subject for score in scores)]
+    subjects: list[str] = [each for each in SUBJECTS if any(score.of == each for score in scores)]
     table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
     table.add_column("score", no_wrap=True)
     for subject in subjects or ["value"]:
