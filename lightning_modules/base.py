@@ -13,10 +13,9 @@ from torch.optim import Optimizer
 
 from lightning_modules.audio.notes import NoteList
 from lightning_modules.checkpoints.allocation import allocation_allowed
-from lightning_modules.checkpoints.description import check_fits, describe_module, instantiate
+from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.distributions.priors import Prior
-from lightning_modules.errors import CheckpointError
 
 
 class WaveformBatch(Protocol):
@@ -210,13 +209,8 @@ class GenerativeModule(pl.LightningModule, ABC):
         module = instantiate(
             content["module"], cls, f"model of {path}", (package, *trust), allocation_allowed(weights)
         )
-        try:
-            module.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"The weights in {path} do not fit {type(module).__name__} of this version: {error}",
-                f"install the version that wrote it: {content['versions']}",
-            ) from error
+        check_weights(module, weights, content["module"], str(path))
+        module.load_state_dict(weights)
         module.trained_steps = checkpoint.get("global_step")
         return module.to(map_location).eval()
 

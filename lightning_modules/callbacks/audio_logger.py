@@ -5,6 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_modules.base import GenerativeModule, WaveformBatch
@@ -104,11 +105,17 @@ class AudioLogger(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, pl_module: GenerativeModule) -> None:
         folder = free_path(Path(trainer.default_root_dir) / "samples" / f"step_{trainer.global_step:06d}")
-        folder.mkdir(parents=True)
         with trainer.precision_plugin.forward_context(), seeded_noise(self.seed, pl_module.device):
             groups = self._reconstructions(pl_module) | self._generated(pl_module)
-        for name, waveforms in groups.items():
-            write_group(folder, name, waveforms, pl_module.sample_rate)
+        import soundfile  # which takes long, and is needed here only
+
+        try:
+            folder.mkdir(parents=True)
+            for name, waveforms in groups.items():
+                write_group(folder, name, waveforms, pl_module.sample_rate)
+        except (OSError, soundfile.LibsndfileError) as error:
+            rank_zero_warn(f"Cannot write samples into {folder} ({error}); training goes on", stacklevel=2)
+            return
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 log_to_wandb(logger, folder, groups, trainer.global_step)
@@ -148,8 +155,7 @@ def write_group(folder: Path, name: str, waveforms: dict[str, Tensor], sample_ra
 
     A group of one waveform is written as `<name>.wav`.
     """
-    # both take long to import and are needed here only
-    import soundfile
+    import soundfile  # both take long to import and are needed here only
 
     from lightning_modules.reports.figures import spectrogram_figure
 

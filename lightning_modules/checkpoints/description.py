@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -63,6 +63,82 @@ def describe_module(module: Describable, role: type) -> dict[str, Any]:
     }
 
 
+class Difference(NamedTuple):
+    """An option that is not the same in two descriptions.
+
+    Attributes:
+        name: Dotted, e.g. `optimizer.lr`.
+        theirs: Value in the first.
+        own: Value in the second.
+        is_class: Whether these are the classes of an object.
+    """
+
+    name: str
+    theirs: Any
+    own: Any
+    is_class: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} is {_brief(self.own)}, in the checkpoint {_brief(self.theirs)}"
+
+
+def differences(theirs: Any, own: Any, name: str = "") -> list[Difference]:  # noqa: ANN401 (plain values)
+    """Options that differ between two descriptions; of objects of different classes, the classes alone."""
+    if not (_is_object(theirs) and _is_object(own)):
+        # a checkpoint may hold a tuple where a description of today has a list
+        same = theirs == own or (isinstance(theirs, list | tuple) and list(theirs) == own)
+        return [] if same else [Difference(name, theirs, own, _is_object(theirs) or _is_object(own))]
+    classes = theirs["class_path"], own["class_path"]
+    if classes[0].rpartition(".")[2] != classes[1].rpartition(".")[2]:
+        return [Difference(name, *classes, is_class=True)]
+    first, second = theirs.get("init_args") or {}, own.get("init_args") or {}
+    found = []
+    for key in dict.fromkeys([*first, *second]):
+        if key in first and key in second:
+            found += differences(first[key], second[key], f"{name}.{key}" if name else key)
+    return found
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and "class_path" in value
+
+
+def _brief(value: Any) -> str:  # noqa: ANN401 (plain values)
+    text = str(value["class_path"] if _is_object(value) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def check_weights(
+    module: torch.nn.Module, weights: Mapping[str, torch.Tensor], theirs: dict[str, Any], where: str
+) -> None:
+    """Make sure that weights are those of a module, before any is loaded.
+
+    Args:
+        module: What they are for.
+        weights: By name.
+        theirs: Description of the module that they were saved from.
+        where: What holds them, for errors.
+
+    Raises:
+        CheckpointError: In one sentence, with the options that differ.
+    """
+    own = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
+    saved = {name: tuple(weight.shape) for name, weight in weights.items()}
+    wrong = [name for name in dict.fromkeys([*saved, *own]) if saved.get(name) != own.get(name)]
+    if not wrong:
+        return
+    first = wrong[0]
+    sizes = f"{saved.get(first, 'not there')} and not {own.get(first, 'there')}"
+    found = differences(theirs, describe(module))
+    why = f"; the options differ: {'; '.join(map(str, found[:5]))}" if found else ""
+    raise CheckpointError(
+        f"The weights in {where} do not fit {type(module).__name__}: {len(wrong)} differ, the first is "
+        f"{first}, which is {sizes}{why}",
+        "use the options, and the version of this program, that the checkpoint was written under: leave out "
+        "--config for the run's own",
+    )
+
+
 def check_fits(module: Describable, checkpoint: dict[str, Any]) -> None:
     """Make sure that a checkpoint is one of this class, for audio of this kind.
 
@@ -82,6 +158,7 @@ def check_fits(module: Describable, checkpoint: dict[str, Any]) -> None:
                 "leave out --config to use the options of the checkpoint's own run, or start a new run "
                 "without --ckpt_path",
             )
+    check_weights(module, checkpoint["state_dict"], content["module"], "the checkpoint")  # type: ignore[arg-type]
 
 
 def describe(value: Any, where: str = "module") -> Any:  # noqa: ANN401 (any argument of any role)

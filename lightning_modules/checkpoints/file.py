@@ -1,6 +1,7 @@
 """Checkpoint files: written in whole or not at all, and compared with their checksums when read."""
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from lightning_modules.errors import CheckpointError
 KEY = "generative_module"
 """Where a checkpoint describes itself."""
 FORMAT = 1
+_TORCH_WRITE_ERROR = re.compile(r"inline_container|PytorchStreamWriter|file write|iostream", re.IGNORECASE)
+"""What torch calls a disk that refuses: a RuntimeError."""
 
 
 def check_is_whole(path: Path) -> None:
@@ -147,9 +150,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             self._save(checkpoint, Path(path))
             self.failure = None
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _TORCH_WRITE_ERROR.search(str(error)):
+                raise
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             self.failure = CheckpointError(
-                f"Cannot write the checkpoint {path} ({error.strerror or error})",
+                f"Cannot write the checkpoint {path} ({reason})",
                 "free some space or make the folder writable; what was written before is whole",
             )
             if not self.patient:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +25,11 @@ from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.errors import ExperimentError
 from lightning_modules.loggers.run_loggers import run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
-from lightning_modules.runs.config import check_config
+from lightning_modules.runs.config import check_config, with_links
 from lightning_modules.runs.folder import latest_config, plan_run, run_of_checkpoint
-from lightning_modules.runs.resume import AUTO, find_checkpoint, readable_checkpoint
+from lightning_modules.runs.lock import training_alone
+from lightning_modules.runs.resume import AUTO, config_of_checkpoint, find_checkpoint, readable_checkpoint
+from lightning_modules.training.changed_options import ChangedOptions
 from lightning_modules.training.compile import Compile
 from lightning_modules.training.exact_resume import ExactResume
 from lightning_modules.training.interruption import Interruption
@@ -47,6 +50,11 @@ OPTIONS_ELSEWHERE = """options of one class:
 
 class TrainerCLI(LightningCLI):
     """The Trainer's verbs, started from experiment files and command-line overrides."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (LightningCLI's, which runs the verb)
+        self._held = ExitStack()
+        with self._held:
+            super().__init__(*args, **kwargs)
 
     @classmethod
     def start(cls, arguments: list[str]) -> "TrainerCLI":
@@ -156,11 +164,18 @@ class TrainerCLI(LightningCLI):
                 "folder",
                 "leave it out and say with runs_dir, experiment and run_id where the run goes",
             )
+        if self.subcommand == "fit" and self.checkpoint is not None and options.trainer.fast_dev_run:
+            raise ExperimentError(
+                "trainer.fast_dev_run trains a batch from the start, and --ckpt_path asks to go on from "
+                f"{self.checkpoint}",
+                "leave out one of them",
+            )
         # saved so that the same thing can be started again, as a new run
         saved = self.config[self.subcommand].clone()
         saved.experiment, saved.run_id, saved.ckpt_path = self.run.experiment, None, None
         saved.pop("trust")
-        self.saved_config: str = self._parser(self.subcommand).dump(saved, skip_unset=False)
+        dumped = self._parser(self.subcommand).dump(saved, skip_unset=False)
+        self.saved_config: str = with_links(dumped, self.config_files)
         saved.pop("config", None)
         self.saved_options: dict[str, Any] = saved.as_dict()
 
@@ -169,7 +184,9 @@ class TrainerCLI(LightningCLI):
         check_shared_options(self.model, self.datamodule)
         trainer_options = self.config_init[self.subcommand].trainer
         if _get_rank() in (0, None):
-            self.run.create()
+            self.run = self.run.create()
+            if self.subcommand == "fit":
+                self._held.enter_context(training_alone(self.run.folder))
         trainer_options.callbacks = self._with_own_callbacks(trainer_options)
         trainer_options.logger = self._choose_loggers(trainer_options.logger)
         plugins = trainer_options.plugins or []
@@ -190,7 +207,7 @@ class TrainerCLI(LightningCLI):
         if trainer_options.enable_progress_bar is not False and not has_progress:
             callbacks.append(progress_bar())
         if self.subcommand == "fit":
-            callbacks += [RunSummary(), Interruption(), ExactResume()]
+            callbacks += [RunSummary(), Interruption(), ChangedOptions(), ExactResume()]
             compiled = self.config[self.subcommand].compile
             callbacks += [Compile(compiled)] if compiled else []
         return callbacks
@@ -242,10 +259,11 @@ def with_run_config(arguments: list[str]) -> list[str]:
     if found.config or found.ckpt_path is None:
         return arguments
     checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id)
-    folder = checkpoint and run_of_checkpoint(checkpoint)
-    if folder is None:
+    folder = run_of_checkpoint(checkpoint) if checkpoint else None
+    if checkpoint is None or folder is None:
         return arguments
-    config = latest_config(folder)
+    # training goes on with the latest options; what is scored is what a checkpoint was written under
+    config = latest_config(folder) if arguments[0] == "fit" else config_of_checkpoint(checkpoint, folder)
     check_config(
         config,
         objects={"model": GenerativeModule, "data": pl.LightningDataModule},

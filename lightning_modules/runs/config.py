@@ -1,6 +1,6 @@
 """A run's config.yaml: read within limits, and looked at before anything in it is built."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from lightning_modules.errors import RunError
 LARGEST_BYTES = 2**20
 MAX_NODES = 50_000
 MAX_DEPTH = 40
+MAX_STEPS = "${trainer.max_steps}"
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -67,6 +68,46 @@ def _size(node: Any, sizes: dict[int, int], depth: int) -> int:  # noqa: ANN401 
         below = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
         sizes[id(node)] = 1 + sum(_size(part, sizes, depth + 1) for part in below)
     return sizes[id(node)]
+
+
+def with_links(config: str, sources: Sequence[Path]) -> str:
+    """Let options follow `trainer.max_steps` in a run's config as they did in the files that it was made of.
+
+    Without, a schedule would keep its length when the run is continued with more steps.
+
+    Args:
+        config: Resolved options as YAML.
+        sources: The files, of which later ones count.
+    """
+    import yaml
+
+    content = yaml.safe_load(config)
+    steps = (content.get("trainer") or {}).get("max_steps")
+    links: dict[tuple[str | int, ...], bool] = {}
+    for source in sources:
+        for place, value in _leaves(yaml.safe_load(source.read_text(encoding="utf-8")), ()):
+            links[place] = isinstance(value, str) and value.replace(" ", "") == MAX_STEPS
+    followers = [place for place, follows in links.items() if follows and _at(content, place) == steps]
+    for *way, last in followers:
+        _at(content, tuple(way))[last] = MAX_STEPS
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True) if followers else config
+
+
+def _leaves(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:  # noqa: ANN401
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(item, (*place, key))
+    else:
+        yield place, value
+
+
+def _at(content: Any, place: Sequence[str | int]) -> Any:  # noqa: ANN401 (plain values)
+    for key in place:
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
 
 
 def check_config(path: Path, objects: Mapping[str, object], arguments: Mapping[str, Any]) -> None:

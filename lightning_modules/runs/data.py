@@ -7,7 +7,8 @@ import lightning.pytorch as pl
 from lightning_modules.checkpoints.description import instantiate
 from lightning_modules.errors import RunError
 from lightning_modules.runs.config import read_config
-from lightning_modules.runs.folder import latest_config, run_of_checkpoint
+from lightning_modules.runs.folder import run_of_checkpoint
+from lightning_modules.runs.resume import config_of_checkpoint
 
 
 def data_of_run(checkpoint: Path) -> pl.LightningDataModule:
@@ -23,7 +24,7 @@ def data_of_run(checkpoint: Path) -> pl.LightningDataModule:
             f"{checkpoint} lies in no run folder, so it is not known which data it was trained on",
             "give a checkpoint where `lightning fit` wrote it, e.g. runs/vae/<id>/checkpoints/best.ckpt",
         )
-    config = latest_config(folder)
+    config = config_of_checkpoint(checkpoint, folder)
     section = read_config(config).get("data")
     if not isinstance(section, dict):
         raise RunError(f"{config} has no data section", "give a checkpoint of a run that was trained on data")

@@ -15,7 +15,7 @@ Nothing is overwritten: a second `test` writes into `test-2`. Callbacks know non
 import os
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -37,12 +37,14 @@ class Run:
         root: Where this stage writes: `folder` for `fit`, else a folder of its own below it.
         verb: `fit`, `validate`, `test` or `predict`.
         resumed: Whether `folder` exists already and is continued.
+        again: Whether `folder` may exist all the same: somebody else may have made it meanwhile.
     """
 
     folder: Path
     root: Path
     verb: str
     resumed: bool
+    again: bool = False
 
     @property
     def id(self) -> str:
@@ -54,19 +56,23 @@ class Run:
         """What the runs of one config share."""
         return self.folder.parent.name
 
-    def create(self) -> None:
+    def create(self) -> "Run":
         """Make `folder` and `root`.
+
+        Returns:
+            This run, whose `root` is the next free folder if another process took it meanwhile.
 
         Raises:
             RunError: If a folder of that name exists already, or cannot be made.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=self.resumed)
-            self.root.mkdir(exist_ok=self.root == self.folder)
+            self.folder.mkdir(parents=True, exist_ok=self.resumed or self.again)
+            created = self if self.root == self.folder else replace(self, root=new_folder(self.root))
             # mkdir() says nothing about an existing folder that may only be read
-            probe = self.root / f".writable-{secrets.token_hex(4)}"
+            probe = created.root / f".writable-{secrets.token_hex(4)}"
             probe.touch()
             probe.unlink()
+            return created
         except FileExistsError as error:
             raise RunError(
                 f"The run folder {error.filename} exists already, and a run never overwrites another",
@@ -117,7 +123,7 @@ def plan_run(
             )
     folder = existing or runs_dir.expanduser().absolute() / experiment / (run_id or new_run_id())
     root = folder if verb == "fit" else free_path(folder / verb)
-    return Run(folder, root, verb, resumed=existing is not None or (again and folder.exists()))
+    return Run(folder, root, verb, resumed=existing is not None or (again and folder.exists()), again=again)
 
 
 def new_run_id() -> str:
@@ -143,6 +149,17 @@ def next_config_path(root: Path) -> Path:
     """A file name for the resolved options that is not taken yet."""
     path = root / CONFIG_NAME
     return free_path(root / "config-resume-1.yaml") if path.exists() else path
+
+
+def new_folder(path: Path) -> Path:
+    """Make the folder `path`, or the one of the next free number; no other process gets the same."""
+    while True:
+        path = free_path(path)
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            continue
 
 
 def free_path(path: Path) -> Path:

@@ -1,10 +1,19 @@
 """Which checkpoint a verb starts from."""
 
+import re
 from pathlib import Path
 
 from lightning_modules.errors import CheckpointError, RunError
-from lightning_modules.runs.folder import BEST_NAME, CHECKPOINT_FOLDER, INTERRUPTED_NAME, LAST_NAME
+from lightning_modules.runs.folder import (
+    BEST_NAME,
+    CHECKPOINT_FOLDER,
+    INTERRUPTED_NAME,
+    LAST_NAME,
+    latest_config,
+)
 
+CONFIG_KEY = "run_config"
+"""Where a checkpoint names the config that it was written under."""
 AUTO = "auto"
 """`--ckpt_path auto`: go on with the run `--run_id` where it stands, or start it."""
 
@@ -92,6 +101,24 @@ def readable_checkpoint(checkpoint: Path | None) -> Path | None:
     previous = max(steps, key=steps.__getitem__)
     print(f"warning: {damage.problem}; going on from {previous}, step {steps[previous]}", flush=True)
     return previous
+
+
+def config_of_checkpoint(checkpoint: Path, folder: Path) -> Path:
+    """The options that a checkpoint in the run `folder` was written under; the latest if it does not say."""
+    import torch
+
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        name = content.get(CONFIG_KEY)
+    except Exception:  # of a damaged file, which whoever opens it will say
+        name = None
+    if (
+        isinstance(name, str)
+        and re.fullmatch(r"config(-resume-\d+)?\.yaml", name)
+        and (folder / name).is_file()
+    ):
+        return folder / name
+    return latest_config(folder)
 
 
 def checkpoint_step(path: Path) -> int:

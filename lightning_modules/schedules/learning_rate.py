@@ -1,11 +1,15 @@
 """Learning-rate schedules that torch does not have in one piece."""
 
 import math
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.errors import OptionError
+
+POSITION = ("last_epoch", "_step_count")
+"""Of a torch scheduler: where it stands."""
 
 
 class WarmupCosine(LambdaLR):
@@ -41,6 +45,19 @@ class WarmupCosine(LambdaLR):
         self.final_fraction = final_fraction
         self.warmup_steps = int(warmup_fraction * total_steps)
         super().__init__(optimizer, self.factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position alone: the length of the schedule is an option, which may be changed on continuing."""
+        return {name: getattr(self, name) for name in POSITION}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on at a position, with the learning rate that this schedule has there."""
+        for name in POSITION:
+            setattr(self, name, state_dict[name])
+        factor = self.factor(self.last_epoch)
+        for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = rate * factor
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def factor(self, step: int) -> float:
         """Factor on the learning rate at optimiser step `step` (0 is the first)."""

@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from datamodules.files import write_atomically
+from lightning_modules.errors import RunError
 from lightning_modules.runs.code_version import code_version
-from lightning_modules.runs.folder import next_config_path
+from lightning_modules.runs.folder import CONFIG_NAME, next_config_path
+from lightning_modules.runs.resume import CONFIG_KEY
 
 
 class RecordRun(pl.Callback):
@@ -23,16 +27,49 @@ class RecordRun(pl.Callback):
     def __init__(self, root: Path, config: str) -> None:
         self.root = root
         self.config = config
-        self._written = False
+        self._name: str | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Agree on the folder, then write the config into it."""
         # Every process chose a run id of its own; only the first one made its folder. There is no public way
         # to change `default_root_dir` once the processes can talk to each other.
         trainer._default_root_dir = trainer.strategy.broadcast(str(self.root))  # type: ignore[attr-defined]
-        if trainer.is_global_zero and not self._written:
-            next_config_path(self.root).write_text(self.config)
-            self._written = True
+        if not (self.root / CONFIG_NAME).exists():
+            self._write(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """A run that is continued is recorded once it has: a start that trains nothing leaves nothing."""
+        self._write(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Name the config that the checkpoint was written under."""
+        checkpoint[CONFIG_KEY] = self._name
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        if self._name is not None or not trainer.is_global_zero:
+            return
+        path = next_config_path(self.root)
+        if trainer.fast_dev_run and path.name != CONFIG_NAME:  # type: ignore[attr-defined]
+            return
+        self._name = path.name
+        try:
+            write_atomically(path, self.config.encode())
+        except OSError as error:
+            if path.name == CONFIG_NAME:
+                raise RunError(
+                    f"Cannot write {path} ({error.strerror or error})",
+                    "free some space, or give another --runs_dir",
+                ) from error
+            self._name = None  # and try again after the next batch
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the identity of data and code."""

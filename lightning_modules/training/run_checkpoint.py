@@ -153,6 +153,8 @@ class RunCheckpoint(ModelCheckpoint):
     def _write_last(self, trainer: pl.Trainer) -> None:
         if self.write_last and trainer.global_step > self.last_step_written:
             trainer.save_checkpoint(Path(str(self.dirpath)) / LAST_NAME, self.save_weights_only)
+            if getattr(trainer.strategy.checkpoint_io, "failure", None) is not None:  # of AtomicCheckpointIO
+                return
             self.last_step_written = trainer.global_step
             for logger in trainer.loggers:
                 logger.after_save_checkpoint(self)

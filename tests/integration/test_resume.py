@@ -175,3 +175,81 @@ def test_python_m_is_the_same_program_and_two_processes_share_one_folder(toy_yam
         "metrics/version_0/metrics.csv",
     ]
     assert result.stdout.count("Best:") == 1
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files_in(folder)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data.sample_rate", "4000"], "sample_rate is 8000, but that of the model"),
+        (["--model", "toy_experiment.OtherModule"], "whose class is toy_experiment.ToyModule"),
+        (["--model.optimizer", "torch.optim.Adam"], "another optimiser"),
+        (["--trainer.fast_dev_run", "true", "--trainer.max_epochs", "9"], "leave out one of them"),
+        ([], None),  # nothing left to train
+    ],
+)
+def test_a_start_that_trains_nothing_changes_nothing(
+    toy_yaml: Path, options: list[str], message: str | None, capsys: pytest.CaptureFixture
+) -> None:
+    yaml = toy_yaml.read_text().replace(
+        "    network:", "    optimizer: {class_path: torch.optim.SGD, init_args: {lr: 0.5}}\n    network:"
+    )
+    toy_yaml.write_text(yaml)
+    folder = fit(toy_yaml, "one")
+    before = snapshot(folder)
+    command = ["fit", "--ckpt_path", str(folder / "checkpoints/last.ckpt"), *QUIET, *options]
+    if message is None:
+        main(command)
+    else:
+        with pytest.raises(SystemExit):
+            main(command)
+        assert message in capsys.readouterr().err
+    assert snapshot(folder) == before
+
+
+def test_scores_are_made_under_the_options_of_the_checkpoint(toy_yaml: Path) -> None:
+    """And not under those that the run was continued with later, which would be another model."""
+    folder = fit(toy_yaml, "one", "--model.val_log_mel", "[1.0, 2.0, 3.0]", "--data.batch_size", "4")
+    resume = [
+        "fit",
+        "--ckpt_path",
+        str(folder / "checkpoints/last.ckpt"),
+        "--trainer.max_epochs",
+        "3",
+        *QUIET,
+    ]
+    main([*resume, "--data.batch_size", "8"])
+    for name, config in (("best", "config.yaml"), ("last", "config-resume-1.yaml")):
+        checkpoint = folder / "checkpoints" / f"{name}.ckpt"
+        assert torch.load(checkpoint, weights_only=True)["run_config"] == config
+        main(["test", "--ckpt_path", str(checkpoint), *QUIET])
+    used = [(folder / test / "config.yaml").read_text() for test in ("test", "test-2")]
+    assert ["batch_size: 4" in text for text in used] == [True, False]
+
+
+def test_the_printed_command_trains_the_longer_schedule(toy_yaml: Path, monkeypatch) -> None:
+    """`--trainer.max_steps`: what followed it in the experiment file follows it on continuing."""
+    toy_yaml.write_text(
+        toy_yaml.read_text()
+        .replace("  max_epochs: 2", "  max_epochs: -1\n  max_steps: 4")
+        .replace("    network:", "    fail_at_step: ${trainer.max_steps}\n    network:")
+    )
+    folder = fit(toy_yaml, "one")
+    assert "${trainer.max_steps}" in (folder / "config.yaml").read_text()
+    main(["fit", "--ckpt_path", str(folder / "checkpoints/last.ckpt"), "--trainer.max_steps", "8", *QUIET])
+    content = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    assert content["generative_module"]["module"]["init_args"]["fail_at_step"] == 8
+
+
+def test_a_second_process_leaves_the_run_alone(toy_yaml: Path, capsys: pytest.CaptureFixture) -> None:
+    from lightning_modules.runs.lock import training_alone
+
+    folder = fit(toy_yaml, "one")
+    before = snapshot(folder)
+    with training_alone(folder), pytest.raises(SystemExit):
+        main(["fit", "--run_id", "one", "--ckpt_path", "auto", "--config", str(toy_yaml), *QUIET])
+    assert f"is being trained by process {os.getpid()} on " in capsys.readouterr().err
+    assert snapshot(folder) == before

@@ -1,0 +1,50 @@
+"""A run's config is read within limits."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_modules.errors import RunError
+from lightning_modules.runs.config import parse_config, read_config, with_links
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "holds more than 50,000 values"),
+        ("a: " + "[" * 60 + "]" * 60, "nested deeper than 40 levels"),
+        ("a: " + "[" * 100_000, "nested deeper|no YAML"),
+        ("a: [", "is no YAML"),
+        ("- 1", "is no table of options"),
+        ("", "is no table of options"),
+        ("a: " + "x" * 2_000_000, "is larger than"),
+        ("a: !!python/object/apply:os.system [ls]", "is no YAML"),
+    ],
+)
+def test_what_is_no_config_is_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        parse_config(text, "config.yaml")
+
+
+def test_reading(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("model: {class_path: a.B}")
+    assert read_config(path) == {"model": {"class_path": "a.B"}}
+    path.write_bytes(b"a: \xff")
+    with pytest.raises(RunError, match="cannot be read"):
+        read_config(path)
+
+
+def test_what_followed_the_number_of_steps_follows_it_again(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("model: {total: '${trainer.max_steps}', other: '${ trainer.max_steps }', own: 5}")
+    second.write_text("model: {other: 7}")
+    config = yaml.safe_dump({"model": {"total": 5, "other": 7, "own": 5}, "trainer": {"max_steps": 5}})
+    linked = yaml.safe_load(with_links(config, [first, second]))
+    assert linked["model"] == {"total": "${trainer.max_steps}", "other": 7, "own": 5}
+    assert with_links(config, [second]) == config
+    changed = config.replace("total: 5", "total: 6")
+    assert with_links(changed, [first, second]) == changed, "an override on the command line stays"
