@@ -1,8 +1,10 @@
-"""The one batch type that every LightningModule receives, and the form in which workers ship it."""
+"""The one batch type that every LightningModule receives, the form in which workers ship it, and notes."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 INT16_SCALE = 1.0 / 32768.0
@@ -10,6 +12,54 @@ INT16_SCALE = 1.0 / 32768.0
 
 PEDAL_FRAMES_PER_SECOND = 100
 """Rate of `NoteBatch.pedals`."""
+
+
+class Notes(NamedTuple):
+    """Notes in the order of their onsets, and of pitch where these are equal; arrays of one length.
+
+    Attributes:
+        pitch: MIDI note numbers, int64; 60 is middle C.
+        onset: Seconds from the start of the clip, float64.
+        offset: Where the key is released, in the same seconds, float64; the pedals are not applied.
+        velocity: 1 to 127, int64.
+        sounding_offset: Where the damper falls, in the same seconds, float64: not before the key is released,
+            nor while the sustain pedal is down or the sostenuto pedal holds the note, but at the latest where
+            the same key is struck again, which ends its own earlier sound.
+    """
+
+    pitch: NDArray[np.int64]
+    onset: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    velocity: NDArray[np.int64]
+    sounding_offset: NDArray[np.float64]
+
+    def between(self, start: float, stop: float) -> "Notes":
+        """The notes whose keys are down at some time from `start` to before `stop` seconds, counted from it.
+
+        A note struck before has a negative onset, and one released later ends after `stop - start`.
+        """
+        inside = (self.onset < stop) & ((self.offset > start) | (self.onset >= start))
+        return Notes(
+            self.pitch[inside],
+            self.onset[inside] - start,
+            self.offset[inside] - start,
+            self.velocity[inside],
+            self.sounding_offset[inside] - start,
+        )
+
+
+@runtime_checkable
+class NoteSource(Protocol):
+    """A data module that knows which notes were played."""
+
+    def notes(self, performance: int, start_sample: int, num_samples: int) -> Notes | None:
+        """The notes whose keys are down within a clip, or None if they are not known.
+
+        Args:
+            performance: As in `Batch.performance`.
+            start_sample: As in `Batch.start_sample`.
+            num_samples: Length T of the clip in samples.
+        """
 
 
 class NoteBatch(NamedTuple):

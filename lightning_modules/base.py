@@ -3,56 +3,143 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, TypeGuard, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_
-from torch.optim import Optimizer
 
-from lightning_modules.audio.notes import NoteList
+from datamodules.batch import Batch
 from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
+<<<<<<< HEAD
 from lightning_modules.distributions.priors import Prior
+=======
+from lightning_modules.errors import CheckpointError, OptionError
+>>>>>>> 1eb1ee5 (wip)
 
 
-class WaveformBatch(Protocol):
-    """What a data module's batch must offer a model.
+class AudioModel(Protocol):
+    """The members of every `GenerativeModule` that its users need beside a capability.
 
     Attributes:
-        waveform: (B, C, T) float32 in [-1, 1], on the module's device.
-        performance: (B,) int64, which performance each clip comes from.
-        start_sample: (B,) int64, first sample of each clip within its performance.
+        sample_rate: Rate of the audio the model reads and writes, in Hz.
+        clip_samples: Length of the clips it is trained on, in samples.
+        channels: Audio channels C.
+        latent_hop_samples: Samples per latent frame, counted from the first sample: audio may be cut at its
+            multiples.
     """
 
+    sample_rate: int
+    clip_samples: int
+    channels: int
+    latent_hop_samples: int
+
     @property
-    def waveform(self) -> Tensor: ...  # noqa: D102
-    @property
-    def performance(self) -> Tensor: ...  # noqa: D102
-    @property
-    def start_sample(self) -> Tensor: ...  # noqa: D102
+    def device(self) -> torch.device:
+        """Where the weights are, and audio is made."""
 
 
 @runtime_checkable
-class NoteSource(Protocol):
-    """What a data module that knows which notes were played offers beside its batches."""
+class Samples(AudioModel, Protocol):
+    """Makes audio from nothing; see `can_sample`."""
 
-    def notes(self, performance: int, start_sample: int, num_samples: int) -> NoteList | None:
-        """The notes whose keys are down within a clip, or None if they are not known.
+    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """Generate audio.
 
         Args:
-            performance: As in `WaveformBatch.performance`.
-            start_sample: As in `WaveformBatch.start_sample`.
-            num_samples: Length T of the clip in samples.
+            num_clips: Number of clips N.
+            num_samples: Length T of each in samples; the training clip length by default.
+            temperature: Scale of the latent noise; below 1 is more typical, above 1 more varied.
+
+        Returns:
+            (N, C, T) float32 in [-1, 1], on the module's device, without gradients.
         """
 
 
-class GenerativeModule(pl.LightningModule, ABC):
+@runtime_checkable
+class Reconstructs(AudioModel, Protocol):
+    """Makes audio from other audio, which it should sound like; see `can_reconstruct`."""
+
+    def reconstruct(self, waveform: Tensor) -> Tensor:
+        """Encode and decode `waveform` without sampling noise.
+
+        Args:
+            waveform: (B, C, T) float32 in [-1, 1], any T >= 1.
+
+        Returns:
+            (B, C, T) float32, without gradients.
+        """
+
+
+@runtime_checkable
+class HasLatents(AudioModel, Protocol):
+    """Makes audio from latents; see `has_latents`.
+
+    Attributes:
+        latent_is_gaussian: Whether latents are drawn from about N(0, I): interpolation then follows the
+            sphere they lie near.
+    """
+
+    latent_is_gaussian: bool
+
+    def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
+        """Audio (B, C, T) in [-1, 1] from latents (B, Z, L), cut to `num_samples` if given."""
+
+    def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """Draw the latents of clips; arguments as for `Samples.sample`.
+
+        Returns:
+            (N, Z, L), L = ceil(T / latent_hop_samples).
+
+        Raises:
+            OptionError: If the model draws none; never if it can sample.
+        """
+
+    def encode_latent(self, waveform: Tensor) -> Tensor:
+        """Latents (B, Z, L) that `waveform` (B, C, T) is reconstructed from, without noise.
+
+        Raises:
+            OptionError: If the model encodes nothing; never if it can reconstruct.
+        """
+
+
+def can_sample(model: object) -> TypeGuard[Samples]:
+    """Whether a model makes audio from nothing."""
+    return has(model, Samples)
+
+
+def can_reconstruct(model: object) -> TypeGuard[Reconstructs]:
+    """Whether a model makes audio from other audio."""
+    return has(model, Reconstructs)
+
+
+def has_latents(model: object) -> TypeGuard[HasLatents]:
+    """Whether a model's audio comes from latents."""
+    return has(model, HasLatents)
+
+
+def has(model: object, capability: type) -> bool:
+    """Whether a model has all members of a Protocol and does not say that it `lacks` it nevertheless."""
+    return isinstance(model, capability) and capability not in getattr(model, "lacks", ())
+
+
+def is_logging_step(trainer: pl.Trainer) -> bool:
+    """Whether what is logged in this training step is written, every `trainer.log_every_n_steps` of them.
+
+    The Trainer's own test, which has no public name; a step counter would have to know how many optimisers a
+    module steps per batch.
+    """
+    return trainer._logger_connector.should_update_logs
+
+
+class GenerativeModule(pl.LightningModule):
     """A LightningModule that makes piano sound.
 
-    Callbacks, metrics, export and tools rely on these members alone and never ask for the concrete class.
+    What a model can do is what it implements of the Protocols above: `sample`, `reconstruct`, and so on.
+    Callbacks, metrics, export and tools ask for these alone, never for the concrete class. With one of them,
+    `training_step` and `configure_optimizers` a model trains, is validated, tested and listened to.
 
     Args:
         sample_rate: Rate of the audio the model reads and writes, in Hz.
@@ -60,29 +147,11 @@ class GenerativeModule(pl.LightningModule, ABC):
         channels: Audio channels C.
     """
 
-    can_reconstruct: bool = False
-    """Whether `reconstruct` is implemented, by the class or by this instance of it."""
-
-    can_sample: bool = True
-    """Whether `sample` works; not for an instance that makes audio from other audio alone, as a vocoder."""
-
-    can_interpolate: bool = False
-    """Whether audio comes from latents that `decode_latent` takes; see `LatentModule`."""
-
-    latent_is_gaussian: bool = False
-    """Whether latents are drawn from about N(0, I): interpolation then follows the sphere they lie near."""
+    lacks: frozenset[type] = frozenset()
+    """Capabilities of the class that this instance does not have, as a vocoder's of sampling."""
 
     latent_hop_samples: int = 1
-    """Samples per latent frame, counted from the first sample: audio may be cut at its multiples."""
-
-    differentiated_twice: tuple[str, ...] = ()
-    """Parts whose gradient is itself differentiated in training, which a compiled graph cannot be."""
-
-    has_posterior: bool = False
-    """Whether latents have a posterior and a prior: `draw_posterior`, `latent_prior`, `replace_prior`."""
-
-    gradient_norm: Tensor | None = None
-    """Norm of the gradients of the optimiser that is about to step, if a callback knows it: a scalar."""
+    """See `AudioModel`."""
 
     trained_steps: int | None = None
     """Optimiser steps that the weights had been trained for when they were opened from a checkpoint."""
@@ -94,82 +163,46 @@ class GenerativeModule(pl.LightningModule, ABC):
         self.channels = channels
         self._checked_description: dict[str, Any] | None = None
 
-    @abstractmethod
-    def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Generate audio from nothing.
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 (Python's own signature)
+        """Take the gradients from what is made for listening: training has its own ways to make audio."""
+        super().__init_subclass__(**options)
+        for name in ("sample", "reconstruct"):
+            if name in vars(cls):
+                setattr(cls, name, torch.no_grad()(vars(cls)[name]))
 
-        Args:
-            num_clips: Number of clips N.
-            num_samples: Length T of each in samples; the training clip length by default.
-            temperature: Scale of the latent noise; below 1 is more typical, above 1 more varied.
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing of its own: `callbacks.Evaluation` scores what the model makes."""
 
-        Returns:
-            (N, C, T) float32 in [-1, 1], on the module's device.
-        """
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing of its own, as in validation."""
 
-    def reconstruct(self, waveform: Tensor) -> Tensor:
-        """Encode and decode `waveform` without sampling noise.
-
-        Args:
-            waveform: (B, C, T) float32 in [-1, 1], any T >= 1.
-
-        Returns:
-            (B, C, T) float32.
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Reconstruct a batch, or else sample as many clips of its length: (B, C, T).
 
         Raises:
-            NotImplementedError: If `can_reconstruct` is False.
+            OptionError: If the model can do neither.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not encode audio: it has no reconstruct()")
+        if can_reconstruct(self):
+            return self.reconstruct(batch.waveform)
+        if can_sample(self):
+            return self.sample(len(batch.waveform), batch.waveform.shape[-1])
+        raise OptionError(
+            f"{type(self).__name__} neither samples nor reconstructs", "give it `sample` or `reconstruct`"
+        )
 
-    def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Draw the latents of clips; arguments as for `sample`.
+    def log_training(self, name: str, loss: Tensor, figures: Mapping[str, Tensor | float]) -> None:
+        """Log a loss at every step, and what it consists of when that is written.
 
-        Returns:
-            (N, Z, L), L = ceil(T / latent_hop_samples).
+        Lightning takes about half a millisecond for each figure that is given to `log`.
+
+        Args:
+            name: Of the loss.
+            loss: Scalar.
+            figures: Scalars by name.
         """
-        raise NotImplementedError(f"{type(self).__name__} draws no latents")
-
-    def encode_latent(self, waveform: Tensor) -> Tensor:
-        """Latents (B, Z, L) that `waveform` (B, C, T) is reconstructed from, without noise."""
-        raise NotImplementedError(f"{type(self).__name__} does not encode audio")
-
-    def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
-        """Audio (B, C, T) in [-1, 1] from latents (B, Z, L), cut to `num_samples` if given."""
-        raise NotImplementedError(f"{type(self).__name__} decodes no latents")
-
-    def draw_posterior(self, waveform: Tensor) -> Tensor:
-        """Draw latents (B, Z, L) from the posterior of `waveform` (B, C, T)."""
-        raise NotImplementedError(f"{type(self).__name__} has no posterior")
-
-    def latent_prior(self) -> Prior:
-        """What latents are drawn from by `sample`."""
-        raise NotImplementedError(f"{type(self).__name__} has no prior")
-
-    def replace_prior(self, prior: Prior) -> None:
-        """Put another density of the same latents in its place."""
-        raise NotImplementedError(f"{type(self).__name__} has no prior")
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does, but do not compute a norm that is known."""
-        norm, self.gradient_norm = self.gradient_norm, None
-        if norm is None or not gradient_clip_val or gradient_clip_algorithm not in (None, "norm"):
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        else:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            clip_grads_with_norm_(parameters, float(gradient_clip_val), norm)
-
-    @property
-    def is_logging_step(self) -> bool:
-        """Whether this training step's figures are written, every `trainer.log_every_n_steps` of them.
-
-        Others need none: Lightning takes about half a millisecond for each figure that is given to `log`.
-        """
-        return self._trainer is None or self._trainer._logger_connector.should_update_logs
+        self.log(f"train/{name}", loss.detach(), prog_bar=True)
+        if self._trainer is None or is_logging_step(self._trainer):
+            self.log_dict({f"train/{key}": figure for key, figure in figures.items()})
 
     def log_evaluation(self, figures: Mapping[str, Tensor], num_clips: int) -> None:
         """Log means of an evaluation batch, for the mean over all clips of all devices.
@@ -232,23 +265,31 @@ class GenerativeModule(pl.LightningModule, ABC):
         check_fits(self, checkpoint)
 
 
-class LatentModule(GenerativeModule):
-    """A GenerativeModule whose audio comes from latents: implement `decode_latent`, and the others it can.
+class LatentModule(GenerativeModule, ABC):
+    """A GenerativeModule whose audio comes from latents: implement the methods of `HasLatents`."""
 
-    `sample` needs `draw_latent`; `reconstruct` needs `encode_latent` and `can_reconstruct`.
-    """
+    latent_is_gaussian: bool = False
+    """See `HasLatents`."""
 
-    can_interpolate = True
+    @abstractmethod
+    def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
+        """See `HasLatents.draw_latent`."""
+
+    @abstractmethod
+    def encode_latent(self, waveform: Tensor) -> Tensor:
+        """See `HasLatents.encode_latent`."""
+
+    @abstractmethod
+    def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
+        """See `HasLatents.decode_latent`."""
 
     def sample(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Decode drawn latents; see `GenerativeModule.sample`."""
+        """Decode drawn latents; see `Samples.sample`."""
         num_samples = self.clip_samples if num_samples is None else num_samples
         return self.decode_latent(self.draw_latent(num_clips, num_samples, temperature), num_samples)
 
     def reconstruct(self, waveform: Tensor) -> Tensor:
-        """Decode the latents of `waveform`; see `GenerativeModule.reconstruct`."""
-        if not self.can_reconstruct:
-            return super().reconstruct(waveform)
+        """Decode the latents of `waveform`; see `Reconstructs.reconstruct`."""
         return self.decode_latent(self.encode_latent(waveform), waveform.shape[-1])
 
 

@@ -1,11 +1,22 @@
-"""What modules with several optimisers need from Lightning, beyond its manual optimisation."""
+"""Optimisers of a LightningModule: with their schedulers, and several of them in one module."""
 
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer
+
+
+def expect_partial_updates(trainer: pl.Trainer) -> None:
+    """Prepare for updates that train a part of the parameters only; to be called in `setup`.
+
+    `strategy: ddp` alone would wait for gradients that the parameters of the other optimisers never get. This
+    makes it `ddp_find_unused_parameters_true`, for which Lightning has no public way once the Trainer exists.
+    """
+    if isinstance(trainer.strategy, DDPStrategy):
+        trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
 
 
 def uncount(optimizer: LightningOptimizer) -> None:
@@ -27,8 +38,19 @@ def step_schedulers(module: pl.LightningModule) -> None:
             scheduler.step()
 
 
-def with_scheduler(optimizer: Optimizer, make_scheduler: LRSchedulerCallable | None) -> dict[str, Any]:
-    """An entry of what `configure_optimizers` returns."""
+def with_scheduler(
+    optimizer: Optimizer, make_scheduler: LRSchedulerCallable | None, every_step: bool = False
+) -> dict[str, Any]:
+    """An entry of what `configure_optimizers` returns.
+
+    Args:
+        optimizer: The optimiser.
+        make_scheduler: Makes its scheduler; None for none.
+        every_step: Whether Lightning steps the scheduler, at every step of the optimiser; a module with
+            manual optimisation calls `step_schedulers` instead.
+    """
     if make_scheduler is None:
         return {"optimizer": optimizer}
-    return {"optimizer": optimizer, "lr_scheduler": make_scheduler(optimizer)}
+    scheduler = make_scheduler(optimizer)
+    stepped = {"scheduler": scheduler, "interval": "step"}
+    return {"optimizer": optimizer, "lr_scheduler": stepped if every_step else scheduler}

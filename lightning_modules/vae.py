@@ -1,31 +1,50 @@
 """The variational autoencoder: encode, sample z, decode; trained on the negative ELBO."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.audio.framing import cut_into_clips
-from lightning_modules.base import LatentModule, WaveformBatch
+from datamodules.batch import Batch
+from lightning_modules.audio.framing import cut_into_clips, padded_to_frames
+from lightning_modules.base import LatentModule, Samples
+from lightning_modules.compatibility import check_vae
 from lightning_modules.distributions.likelihoods import Likelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import Prior, StandardNormal
 from lightning_modules.losses.elbo import ELBO, free_bits, importance_weighted_bound
 from lightning_modules.losses.spectral import SpectralLoss
+from lightning_modules.losses.terms import Term, weighted_sum
 from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
 from lightning_modules.numerics.log_parameter import log_of, log_parameter
+from lightning_modules.optimization import with_scheduler
 from lightning_modules.schedules.kl_weight import KLWeight
-from lightning_modules.vae_parts import Forward, check_parts
 
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 1.0
 """Of the posterior. A linear layer grows with the loudness of the clip: without an upper bound, here a little
 above the prior's own variance, one loud attack is enough for exp() to drown a batch in noise."""
+
+
+class VAEOutput(NamedTuple):
+    """The result of a pass of clips through the VAE.
+
+    Attributes:
+        posterior: q(z|x), (B, Z, L).
+        elbo: The bound of each clip.
+        kl: (B, Z or 1, L) nats, as the prior factorises.
+        output: (B, C, T), the mean of p(x|z).
+    """
+
+    posterior: DiagonalGaussian
+    elbo: ELBO
+    kl: Tensor
+    output: Tensor
 
 
 class VAE(LatentModule):
@@ -61,9 +80,6 @@ class VAE(LatentModule):
     Raises:
         OptionError: If the parts do not fit each other; the text names both.
     """
-
-    can_reconstruct = True
-    has_posterior = True
 
     def __init__(
         self,
@@ -101,12 +117,13 @@ class VAE(LatentModule):
         self.free_nats = free_nats
         self.lr_scheduler = lr_scheduler
         self.deterministic = deterministic
-        self.can_sample = not deterministic  # nothing held the latents to the prior
+        # nothing held a plain autoencoder's latents to the prior
+        self.lacks = frozenset({Samples}) if deterministic else frozenset()
         self.latent_is_gaussian = isinstance(prior, StandardNormal)
         self.importance_samples = importance_samples
         self.frames_per_latent = 1 if latent == "frames" else -(-clip_samples // encoder.hop_samples)
         self.latent_hop_samples = self.frames_per_latent * encoder.hop_samples
-        check_parts(
+        check_vae(
             encoder,
             coarse_generator,
             decoder,
@@ -143,8 +160,7 @@ class VAE(LatentModule):
         Returns:
             q(z|x) with parameters (B, Z, L), L = ceil(T / samples per latent).
         """
-        padding = -waveform.shape[-1] % self.latent_hop_samples
-        hidden = self.encoder(functional.pad(waveform, (0, padding)))  # (B, H, frames)
+        hidden = self.encoder(padded_to_frames(waveform, self.latent_hop_samples))  # (B, H, frames)
         hidden = (
             hidden.unflatten(2, (-1, self.frames_per_latent)).transpose(2, 3).flatten(1, 2)
         )  # (B, H * g, L)
@@ -194,63 +210,58 @@ class VAE(LatentModule):
         frames = self.spread(latent.transpose(1, 2)).transpose(1, 2)  # (B, Z' * g, L)
         return frames.unflatten(1, (-1, self.frames_per_latent)).transpose(2, 3).flatten(2, 3)
 
-    def forward(self, waveform: Tensor) -> Forward:
+    def forward(self, waveform: Tensor) -> VAEOutput:
         """Encode, draw z, decode, and score the clip (B, C, T) under the result."""
         posterior = self.encode(waveform)
         latent = posterior.mean if self.deterministic else posterior.sample()
         output = self.decode(latent, waveform.shape[-1])
         kl = self.prior(posterior, latent)  # (B, Z or 1, L)
         elbo = ELBO(self.likelihood(waveform, output), kl.sum(dim=(1, 2)))
-        return Forward(posterior, elbo, kl, output)
+        return VAEOutput(posterior, elbo, kl, output)
 
-    def training_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Negative ELBO plus the spectral term, in nats per sample of audio."""
         result = self(batch.waveform)
         beta = self.kl_weight(self.global_step)
         num_values = batch.waveform[0].numel()
         terms = {
-            "negative_log_likelihood": -result.elbo.log_likelihood.mean() / num_values,
-            "kl": free_bits(result.kl, self.free_nats) / num_values,
+            "negative_log_likelihood": Term(1.0, -result.elbo.log_likelihood.mean() / num_values),
+            "kl": Term(beta, free_bits(result.kl, self.free_nats) / num_values),
         }
-        weights = {"negative_log_likelihood": 1.0, "kl": beta}
         if self.spectral_loss is not None:
-            terms["spectral"] = self.spectral_loss(result.output, batch.waveform)
-            weights["spectral"] = self.spectral_weight
-        weighted = {name: weights[name] * term for name, term in terms.items()}
-        loss = torch.stack(list(weighted.values())).sum()
-        self.log("train/loss", loss, prog_bar=True)
-        if self.is_logging_step:
-            self.log("train/beta", beta)
-            self.log_dict({f"train/{name}": term for name, term in terms.items()})
-            self.log_dict({f"train/weighted/{name}": term for name, term in weighted.items()})
-            self.log_dict(self._rates("train", result.elbo, batch.waveform.shape[-1]))
+            spectral = self.spectral_loss(result.output, batch.waveform)
+            terms["spectral"] = Term(self.spectral_weight, spectral)
+        loss, figures = weighted_sum(terms)
+        rates = self._rates(result.elbo, batch.waveform.shape[-1])
+        self.log_training("loss", loss, {"beta": beta, **figures, **rates})
         return loss
 
-    def _rates(self, stage: str, elbo: ELBO, num_samples: int) -> dict[str, Tensor]:
+    def _rates(self, elbo: ELBO, num_samples: int) -> dict[str, Tensor]:
         """Mean ELBO parts of clips of T samples, in nats (and bits) per second of audio."""
         per_second = self.sample_rate / num_samples
         kl = elbo.kl.detach().mean() * per_second
         return {
-            f"{stage}/elbo_nats_per_second": elbo.value.detach().mean() * per_second,
-            f"{stage}/log_likelihood_nats_per_second": elbo.log_likelihood.detach().mean() * per_second,
-            f"{stage}/kl_nats_per_second": kl,
-            f"{stage}/bits_per_second": kl / math.log(2.0),
+            "elbo_nats_per_second": elbo.value.detach().mean() * per_second,
+            "log_likelihood_nats_per_second": elbo.log_likelihood.detach().mean() * per_second,
+            "kl_nats_per_second": kl,
+            "bits_per_second": kl / math.log(2.0),
         }
 
-    def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the true ELBO (β = 1, no free bits) and count the active latent units."""
         self._evaluation_step("val", batch)
 
-    def test_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The same for the test split, and the importance-weighted bound."""
         self._evaluation_step("test", batch)
         if self.importance_samples > 0 and not self.deterministic:
             self._log_importance_weighted_bound(batch.waveform)
 
     def _log_importance_weighted_bound(self, waveform: Tensor) -> None:
-        """Of clips of the training length, over longer ones one draw outweighs all others; beside their ELBO.
+        """Log the importance-weighted bound of the waveform cut into clips of the training length.
 
-        That ELBO is not the one of the whole waveform: networks see less around a clip's ends.
+        Over longer ones the largest of the K weights alone would count. The ELBO of the same clips is logged
+        beside it: it is not that of the whole waveform, since networks see less at a clip's ends.
         """
         clips = cut_into_clips(waveform, self.clip_samples)
         bounds, elbos = [], []
@@ -269,53 +280,43 @@ class VAE(LatentModule):
         }
         self.log_evaluation(rates, len(waveform))
 
-    def _evaluation_step(self, stage: str, batch: WaveformBatch) -> None:
+    def _evaluation_step(self, stage: str, batch: Batch) -> None:
         result = self(batch.waveform)
         num_clips = len(batch.waveform)
-        rates = self._rates(stage, result.elbo, batch.waveform.shape[-1])
-        self.log_evaluation(rates, num_clips)
+        rates = self._rates(result.elbo, batch.waveform.shape[-1])
+        self.log_evaluation({f"{stage}/{name}": rate for name, rate in rates.items()}, num_clips)
         self.active_units.update(result.posterior.mean)
         self.log(
             f"{stage}/active_units", self.active_units, on_step=False, on_epoch=True, batch_size=num_clips
         )
 
-    def predict_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
-        """Reconstruct a batch: (B, C, T)."""
-        return self.reconstruct(batch.waveform)
-
     def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
-        """Draw from the prior; see `GenerativeModule.draw_latent`."""
+        """Draw from the prior; see `HasLatents.draw_latent`."""
         num_frames = -(-(num_samples or self.clip_samples) // self.latent_hop_samples)
         return self.prior.sample(num_clips, num_frames, temperature)
 
     def encode_latent(self, waveform: Tensor) -> Tensor:
-        """The posterior mean; see `GenerativeModule.encode_latent`."""
+        """The posterior mean; see `HasLatents.encode_latent`."""
         return self.encode(waveform).mean
 
     def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
-        """Mean of p(x|z) within full scale; see `GenerativeModule.decode_latent`."""
+        """Mean of p(x|z) within full scale; see `HasLatents.decode_latent`."""
         return self.decode(latent, num_samples).clamp(-1.0, 1.0)
 
     def draw_posterior(self, waveform: Tensor) -> Tensor:
-        """See `GenerativeModule.draw_posterior`."""
+        """See `HasPrior.draw_posterior`."""
         posterior = self.encode(waveform)
         return posterior.mean if self.deterministic else posterior.sample()
 
     def latent_prior(self) -> Prior:
-        """See `GenerativeModule.latent_prior`."""
+        """See `HasPrior.latent_prior`."""
         return self.prior
 
     def replace_prior(self, prior: Prior) -> None:
-        """See `GenerativeModule.replace_prior`."""
+        """See `HasPrior.replace_prior`."""
         self.prior = prior.to(self.device)
-        self.can_sample = True
+        self.lacks = frozenset()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
         """One optimiser over everything; the scheduler, if any, is stepped with it."""
-        optimizer = self.optimizer(self.parameters())
-        if self.lr_scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step"},
-        }
+        return with_scheduler(self.optimizer(self.parameters()), self.lr_scheduler, every_step=True)

@@ -8,8 +8,11 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from datamodules.batch import Batch
 from lightning_modules.audio.framing import cut_into_clips, padded_to_frames, split_evenly
-from lightning_modules.base import LatentModule, WaveformBatch
+from lightning_modules.base import LatentModule, Reconstructs, Samples
+from lightning_modules.compatibility import check_wavegan, require_latent_generator
+from lightning_modules.errors import OptionError
 from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
 from lightning_modules.losses.feature_mapping import FeatureMapping, feature_matching
 from lightning_modules.losses.gradient_penalty import GradientPenalty
@@ -19,11 +22,10 @@ from lightning_modules.networks.discriminator import FeatureMaps, Trunk
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
-from lightning_modules.numerics.devices import draw_uniform, expect_partial_updates, gather
 from lightning_modules.numerics.moving_average import MovingAverage
-from lightning_modules.optimization import step_schedulers, uncount, with_scheduler
+from lightning_modules.numerics.processes import gather, uniform_noise
+from lightning_modules.optimization import expect_partial_updates, step_schedulers, uncount, with_scheduler
 from lightning_modules.schedules.updates import UpdateSchedule
-from lightning_modules.wavegan_parts import check_parts, require_latent_generator
 
 
 class WaveGAN(LatentModule):
@@ -48,13 +50,13 @@ class WaveGAN(LatentModule):
         generator: G.
         trunk: W.
         score_head: D.
-        adversarial_loss: What D and G play for; its weight is 1.
-        update_schedule: Who trains when.
+        adversarial_loss: The loss of D, and of G against it; its weight is 1.
+        update_schedule: How many critic updates come before each generator update.
         generator_optimizer: Makes G's optimiser.
         critic_optimizer: Makes the optimiser of W, D and F.
-        feature_encoder: Features of the original signal: F's target, and what a conditional G starts from.
+        feature_encoder: Features of the original signal: F's target, and a conditional G's input.
         feature_head: F, or None.
-        feature_mapping: What G is asked of F's features; None if there is no F.
+        feature_mapping: Distance of F's features from those wanted, for G; None if there is no F.
         feature_weight: Weight of the feature mapping in G's loss.
         encoder_weight: Weight of the same distance between exact features, which F only approximates.
         converter_weight: Weight of F's own error (mean absolute difference) in the critic's loss.
@@ -125,15 +127,15 @@ class WaveGAN(LatentModule):
         self.gradient_clip_norm = gradient_clip_norm
         self.generator_lr_scheduler = generator_lr_scheduler
         self.critic_lr_scheduler = critic_lr_scheduler
-        self.is_conditional = self.can_reconstruct = isinstance(generator, FeatureGenerator)
-        self.can_sample = not self.is_conditional
+        self.is_conditional = isinstance(generator, FeatureGenerator)
+        self.lacks = frozenset({Samples if self.is_conditional else Reconstructs})
         self.latent_hop_samples = getattr(generator, "hop_samples", clip_samples)
         self.differentiated_twice = ("trunk", "score_head") if gradient_penalty is not None else ()
-        check_parts(self)
+        check_wavegan(self)
         self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
 
     def _synthesis(self) -> nn.ModuleList:
-        """What makes audio and G's optimiser trains: G, then the encoder that a conditional G reads."""
+        """The parts that make audio and G's optimiser trains: G, then the encoder of a conditional G."""
         parts = (self.generator, self.feature_encoder if self.is_conditional else None)
         return nn.ModuleList(part for part in parts if part is not None)
 
@@ -155,9 +157,9 @@ class WaveGAN(LatentModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip, now that gradients are unscaled; Lightning's own clipping is for automatic optimisation."""
         if self.gradient_clip_norm is not None:
-            self.configure_gradient_clipping(optimizer, self.gradient_clip_norm, "norm")
+            self.clip_gradients(optimizer, self.gradient_clip_norm, "norm")
 
-    def training_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Critic updates as the schedule wants, each on its part of the batch, then one generator update."""
         generator_optimizer, critic_optimizer = cast(list[LightningOptimizer], self.optimizers())
         uncount(critic_optimizer)
@@ -167,7 +169,7 @@ class WaveGAN(LatentModule):
                 break
             verdict = self._train_critic(clips, critic_optimizer)
         if verdict is None or self.update_schedule.needs_accuracy:  # of this critic, not of the one before
-            verdict = self._look_at(clips)
+            verdict = self._judge_real(clips)
         self._train_generator(clips, verdict, generator_optimizer)
         step_schedulers(self)
 
@@ -188,10 +190,11 @@ class WaveGAN(LatentModule):
             terms["converter"] = Term(self.converter_weight, (converted - features).abs().mean())
             converted = converted[: len(clips)].detach()
         if self.gradient_penalty is not None:
-            mix = (draw_uniform(self, len(clips), 1) + 1.0) / 2.0
+            mix = (uniform_noise(len(clips), 1, self.device) + 1.0) / 2.0
             penalty = self.gradient_penalty(self._score, clips, generated, mix)
             terms["gradient_penalty"] = Term(self.gradient_penalty_weight, penalty)
         self._step(optimizer, "critic_loss", terms)
+        self.log("train/critic_adversarial", terms["critic_adversarial"].value.detach())  # for Health
         verdict = Verdict(score_per_clip(real, len(clips)).detach(), converted)
         self.update_schedule.after_critic(self._accuracy(verdict, score_per_clip(fake, len(clips))))
         return verdict
@@ -206,10 +209,11 @@ class WaveGAN(LatentModule):
         terms = {"generator_adversarial": Term(1.0, torch.stack(adversarial).sum())}
         converted, wanted = self._convert(maps), verdict.converted if features is None else features.detach()
         if converted is not None and wanted is not None:
-            terms["feature_mapping"] = Term(self.feature_weight, self._map(converted, wanted))
+            terms["feature_mapping"] = Term(self.feature_weight, self._feature_distance(converted, wanted))
         if self.encoder_weight and self.feature_encoder is not None:
             exact = self.feature_encoder(torch.cat([generated, clips])).chunk(2)
-            terms["encoder_mapping"] = Term(self.encoder_weight, self._map(exact[0], exact[1].detach()))
+            distance = self._feature_distance(exact[0], exact[1].detach())
+            terms["encoder_mapping"] = Term(self.encoder_weight, distance)
         if self.feature_matching_weight:
             with torch.no_grad():
                 real_maps = self.trunk(clips)
@@ -229,21 +233,20 @@ class WaveGAN(LatentModule):
         self.manual_backward(loss)
         optimizer.step()
         self.untoggle_optimizer(optimizer)
-        self.log(f"train/{name}", loss.detach(), prog_bar=True)
-        self.log_dict({f"train/{key}": figure for key, figure in figures.items()})
+        self.log_training(name, loss, figures)
 
     def _generate(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
         """As many clips as `clips` (B, C, T), and the features (B, F, N) they come from, if conditional."""
         if isinstance(self.generator, LatentGenerator):
-            return self.generator(draw_uniform(self, len(clips), self.generator.latent_size)), None
-        assert self.feature_encoder is not None  # check_parts
+            return self.generator(uniform_noise(len(clips), self.generator.latent_size, self.device)), None
+        assert self.feature_encoder is not None  # check_wavegan
         features = self.feature_encoder(clips)
         return self.generator(features), features
 
-    def _map(self, generated: Tensor, real: Tensor) -> Tensor:
+    def _feature_distance(self, generated: Tensor, real: Tensor) -> Tensor:
         """The feature mapping between features (B, F, N), over all devices: a scalar."""
-        assert self.feature_mapping is not None  # check_parts
-        return self.feature_mapping(gather(self, generated), gather(self, real))
+        assert self.feature_mapping is not None  # check_wavegan
+        return self.feature_mapping(gather(generated), gather(real))
 
     def _score(self, waveform: Tensor) -> Tensor:
         """D: (B, C, T) -> (B,)."""
@@ -254,27 +257,28 @@ class WaveGAN(LatentModule):
         return self.feature_head(maps) if self.feature_head is not None else None
 
     @torch.no_grad()
-    def _look_at(self, clips: Tensor) -> Verdict:
-        """The present critic's view of real clips."""
+    def _judge_real(self, clips: Tensor) -> Verdict:
+        """The present critic's scores and features of real clips (B, C, T)."""
         maps = self.trunk(clips)
         return Verdict(score_per_clip(self.score_head(maps), len(clips)), self._convert(maps))
 
     def _accuracy(self, verdict: Verdict, generated_scores: Tensor) -> float:
         """Log how well the critic tells real from generated; over all devices, if the schedule asks."""
         scores, is_needed = (verdict.scores, generated_scores.detach()), self.update_schedule.needs_accuracy
-        accuracy = ranking_accuracy(*(gather(self, each) if is_needed else each for each in scores))
+        accuracy = ranking_accuracy(*(gather(each) if is_needed else each for each in scores))
         self.log("train/critic_accuracy", accuracy)
         return float(accuracy) if is_needed else 0.5  # a GPU is not waited for without need
 
-    def validation_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log what the critic makes of unseen clips; if it accepts training clips alone, it overfits."""
-        self._judge_unseen("val", batch)
+        self._log_unseen_scores("val", batch)
 
-    def test_step(self, batch: WaveformBatch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The same for the test split."""
-        self._judge_unseen("test", batch)
+        self._log_unseen_scores("test", batch)
 
-    def _judge_unseen(self, stage: str, batch: WaveformBatch) -> None:
+    def _log_unseen_scores(self, stage: str, batch: Batch) -> None:
+        """Log the critic's scores of a batch and of as many generated clips."""
         real = cut_into_clips(batch.waveform, self.clip_samples)
         generated = self.reconstruct(real) if self.is_conditional else self.sample(len(real))
         scores, generated_scores = self._score(real), self._score(generated)
@@ -285,12 +289,6 @@ class WaveGAN(LatentModule):
         }
         self.log_evaluation(figures, len(real))
 
-    def predict_step(self, batch: WaveformBatch, batch_idx: int) -> Tensor:
-        """Resynthesise a batch (conditional), or generate as many clips of its length: (B, C, T)."""
-        if self.is_conditional:
-            return self.reconstruct(batch.waveform)
-        return self.sample(len(batch.waveform), batch.waveform.shape[-1])
-
     def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
         """Uniform, one z per `clip_samples`: longer audio is several clips end to end. Unconditional only."""
         latent_size = require_latent_generator(self.generator).latent_size
@@ -299,19 +297,25 @@ class WaveGAN(LatentModule):
         return temperature * (2.0 * uniform - 1.0).transpose(1, 2)
 
     def encode_latent(self, waveform: Tensor) -> Tensor:
-        """The features of a conditional model; see `GenerativeModule.encode_latent`."""
-        return self._final(1)(padded_to_frames(waveform, self.latent_hop_samples))
+        """The features of a conditional model; see `HasLatents.encode_latent`."""
+        if not self.is_conditional:
+            raise OptionError(
+                f"{type(self.generator).__name__} makes audio from noise: this model encodes none",
+                "use sample(num_clips), or a conditional generator",
+            )
+        _, encoder = self._averaged_synthesis()
+        return encoder(padded_to_frames(waveform, self.latent_hop_samples))
 
     def decode_latent(self, latent: Tensor, num_samples: int | None = None) -> Tensor:
-        """G; see `GenerativeModule.decode_latent`."""
+        """G; see `HasLatents.decode_latent`."""
+        generator = self._averaged_synthesis()[0]
         if self.is_conditional:
-            return self._final(0)(latent)[..., :num_samples]
-        clips = self._final(0)(latent.transpose(1, 2).flatten(0, 1))  # (N * L, C, clip_samples)
+            return generator(latent)[..., :num_samples]
+        clips = generator(latent.transpose(1, 2).flatten(0, 1))  # (N * L, C, clip_samples)
         # both sizes named: -1 would tie exported graphs to one batch size
         pieces = clips.unflatten(0, (latent.shape[0], latent.shape[2]))  # (N, L, C, clip_samples)
         return pieces.transpose(1, 2).flatten(2)[..., :num_samples]
 
-    def _final(self, position: int) -> nn.Module:
-        """G (0) or the feature encoder (1) as audio is made with: their moving averages, if there are any."""
-        parts = self._synthesis() if self.average is None else cast(nn.ModuleList, self.average.network)
-        return parts[position]
+    def _averaged_synthesis(self) -> nn.ModuleList:
+        """`_synthesis` as audio is made with outside training: the moving averages, if there are any."""
+        return self._synthesis() if self.average is None else cast(nn.ModuleList, self.average.network)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.archive.base import Archive
+from datamodules.batch import Notes
 from datamodules.errors import ReleaseError
 from datamodules.files import write_atomically
 
@@ -28,40 +29,6 @@ SUSTAIN, SOSTENUTO, SOFT = PEDALS = (64, 66, 67)
 
 PEDAL_DOWN = 64
 """Value of a controller from which its pedal counts as down."""
-
-
-class Notes(NamedTuple):
-    """Notes in the order of their onsets, and of pitch where these are equal; arrays of one length.
-
-    Attributes:
-        pitch: MIDI note numbers, int64; 60 is middle C.
-        onset: Seconds from the start of the clip, float64.
-        offset: Where the key is released, in the same seconds, float64; the pedals are not applied.
-        velocity: 1 to 127, int64.
-        sounding_offset: Where the damper falls, in the same seconds, float64: not before the key is released,
-            nor while the sustain pedal is down or the sostenuto pedal holds the note, but at the latest where
-            the same key is struck again, which ends its own earlier sound.
-    """
-
-    pitch: NDArray[np.int64]
-    onset: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    velocity: NDArray[np.int64]
-    sounding_offset: NDArray[np.float64]
-
-    def between(self, start: float, stop: float) -> "Notes":
-        """The notes whose keys are down at some time from `start` to before `stop` seconds, counted from it.
-
-        A note struck before has a negative onset, and one released later ends after `stop - start`.
-        """
-        inside = (self.onset < stop) & ((self.offset > start) | (self.onset >= start))
-        return Notes(
-            self.pitch[inside],
-            self.onset[inside] - start,
-            self.offset[inside] - start,
-            self.velocity[inside],
-            self.sounding_offset[inside] - start,
-        )
 
 
 class PedalCurve(NamedTuple):

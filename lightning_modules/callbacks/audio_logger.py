@@ -8,7 +8,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from datamodules.batch import Batch
+from lightning_modules.base import GenerativeModule, can_reconstruct, can_sample
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.runs.folder import free_path
@@ -30,7 +31,7 @@ class AudioLogger(pl.Callback):
         every_n_validations: How many validations lie between two writings; the first validation of a run and
             the last one always write.
         num_clips: Number of validation clips; 0 for none.
-        num_generated: Number of generated clips; 0 for none.
+        num_generated: Number of generated clips of a model that can sample; 0 for none.
         clip_seconds: Longest part of a validation clip to write, from its start.
         generated_seconds: Length of the generated clips; None for the training clip length.
         temperature: Temperature of the generated clips.
@@ -81,12 +82,12 @@ class AudioLogger(pl.Callback):
         trainer: pl.Trainer,
         pl_module: GenerativeModule,  # type: ignore[override]
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the batch's first clips, if it is one of those spread over the split."""
-        if dataloader_idx == 0 and pl_module.can_reconstruct and self._is_due(trainer):
+        if dataloader_idx == 0 and can_reconstruct(pl_module) and self._is_due(trainer):
             batches = max(int(min(trainer.num_val_batches[0], 1 << 30)), 1)
             wanted = [index * batches // self.num_clips for index in range(self.num_clips)]
             longest = round(self.clip_seconds * pl_module.sample_rate)
@@ -130,7 +131,7 @@ class AudioLogger(pl.Callback):
 
     def _generated(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
         """Name of each clip -> title -> (C, T)."""
-        if self.num_generated == 0:
+        if self.num_generated == 0 or not can_sample(module):
             return {}
         seconds = self.generated_seconds
         num_samples = None if seconds is None else round(seconds * module.sample_rate)
@@ -139,7 +140,7 @@ class AudioLogger(pl.Callback):
 
     def _reconstructions(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
         """Name of each clip -> title -> (C, T)."""
-        if not self._clips:
+        if not self._clips or not can_reconstruct(module):
             return {}
         originals = torch.stack(self._clips)  # (B, C, T)
         reconstructions = module.reconstruct(originals)  # (B, C, T)

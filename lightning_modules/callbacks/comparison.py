@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_modules.base import NoteSource, WaveformBatch
+from datamodules.batch import Batch, NoteSource
 from lightning_modules.metrics.directions import score_direction
 from lightning_modules.metrics.distances import (
     frechet_distance,
@@ -91,7 +91,7 @@ class PairedComparison:
         self.onset_values = ClipValues().to(device)
         self.midi_values = {of: ClipValues().to(device) for of in ("reconstructions", "floor")}
 
-    def update(self, output: Tensor, batch: WaveformBatch) -> None:
+    def update(self, output: Tensor, batch: Batch) -> None:
         """Add reconstructions (B, C, T) of a batch."""
         for name, formula in self.formulas.items():
             self.values[name].update(formula.values(output, batch.waveform))
@@ -110,7 +110,7 @@ class PairedComparison:
         """What is heard in each clip of (B, C, T)."""
         return [detect_onsets(clip, self.sample_rate) for clip in waveform.float().mean(1).cpu().numpy()]
 
-    def _played(self, batch: WaveformBatch) -> list[NDArray[np.float64] | None]:
+    def _played(self, batch: Batch) -> list[NDArray[np.float64] | None]:
         """What was played in each clip; None where nobody knows."""
         if self.notes is None:
             return [None] * len(batch.waveform)

@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import OptionError
+from lightning_modules.numerics.moving_average import warmed_decay
 
 
 class EMA(WeightAveraging):
@@ -46,7 +46,6 @@ class EMA(WeightAveraging):
                 f"{type(pl_module).__name__} trains its parts by turns, and EMA would average all of them",
                 "leave the callback out; WaveGAN has `ema_decay`",
             )
-        assert isinstance(pl_module, GenerativeModule)
         super().setup(trainer, pl_module, stage)
         self._averaged = False
 
@@ -90,7 +89,7 @@ def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor
 
     @torch.no_grad()
     def average(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
-        share = 1.0 - min(decay, (1 + int(count)) / (10 + int(count)))
+        share = 1.0 - float(warmed_decay(decay, int(count)))
         torch._foreach_lerp_(averages, weights, share)
 
     return average

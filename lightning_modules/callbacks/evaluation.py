@@ -10,8 +10,9 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torchmetrics import Metric
 
+from datamodules.batch import Batch, NoteSource
 from lightning_modules.audio.framing import cut_into_clips
-from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
+from lightning_modules.base import GenerativeModule, Samples, can_reconstruct, can_sample
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
 from lightning_modules.callbacks.note_comparison import NoteComparison
 from lightning_modules.errors import OptionError
@@ -83,7 +84,7 @@ class Evaluation(pl.Callback):
         """Build the metrics for the model's sample rate."""
         module = cast(GenerativeModule, pl_module)
         rate = module.sample_rate
-        if module.can_reconstruct:
+        if can_reconstruct(module):
             self.metrics = {
                 "log_mel_distance": LogMelDistance(rate),
                 "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
@@ -99,11 +100,11 @@ class Evaluation(pl.Callback):
         self._step = int(checkpoint["global_step"])
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from nothing, on the module's device."""
+        """Empty the metrics, on the module's device."""
         self._reset(pl_module)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Build what the table needs, and start from nothing."""
+        """Build the comparisons that the table needs, and empty the metrics."""
         module = cast(GenerativeModule, pl_module)
         self._reset(pl_module)
         rate = module.sample_rate
@@ -111,10 +112,10 @@ class Evaluation(pl.Callback):
         data = getattr(trainer, "datamodule", None)
         notes = data if isinstance(data, NoteSource) else None
         self._num_scored, self._paired, self._sets = 0, None, {}
-        if module.can_reconstruct:
+        if can_reconstruct(module):
             self._paired = PairedComparison(rate, notes, module.device)
             self._sets["reconstructions"] = SetComparison("reconstructions", rate, embeddings, module.device)
-        if module.can_sample:
+        if can_sample(module):
             self._sets["samples"] = SetComparison("samples", rate, embeddings, module.device)
         self._notes = self._note_comparison(module, notes, trainer.world_size)
 
@@ -137,15 +138,15 @@ class Evaluation(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Add one batch."""
         module = cast(GenerativeModule, pl_module)
-        if module.can_reconstruct:
+        if can_reconstruct(module):
             self._update(module.reconstruct(batch.waveform), batch.waveform)
-        elif (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
+        elif can_sample(module) and (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
             self._update(*pair)
 
     def on_test_batch_end(
@@ -153,7 +154,7 @@ class Evaluation(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -165,7 +166,7 @@ class Evaluation(pl.Callback):
         module = cast(GenerativeModule, pl_module)
         self._num_scored += len(batch.waveform)
         self._clip_samples = batch.waveform.shape[-1]
-        if module.can_reconstruct:
+        if can_reconstruct(module):
             output = module.reconstruct(batch.waveform)
             self._update(output, batch.waveform)
             assert self._paired is not None  # on_test_epoch_start
@@ -173,11 +174,11 @@ class Evaluation(pl.Callback):
             self._sets["reconstructions"].update(output, batch.waveform)
             if self._notes is not None:
                 self._notes.update_pairs(output, batch)
-        if module.can_sample and (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
+        if can_sample(module) and (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
             self._sets["samples"].update(*pair)
             if self._notes is not None:
                 self._notes.update_samples(*pair)
-            if not module.can_reconstruct:
+            if not can_reconstruct(module):
                 self._update(*pair)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -244,7 +245,7 @@ class Evaluation(pl.Callback):
             metric.to(pl_module.device).reset()
 
     def _sampled(
-        self, trainer: pl.Trainer, module: GenerativeModule, batch: WaveformBatch, batch_idx: int
+        self, trainer: pl.Trainer, module: Samples, batch: Batch, batch_idx: int
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Samples, and as many real clips of their length; None if there are enough already."""
         real = cut_into_clips(batch.waveform, module.clip_samples)
@@ -265,7 +266,7 @@ class Evaluation(pl.Callback):
             pl_module.log(f"{stage}/{name}", metric.compute(), prog_bar=shown)
 
 
-def sample_like(module: GenerativeModule, real: torch.Tensor, seed: int) -> torch.Tensor:
+def sample_like(module: Samples, real: torch.Tensor, seed: int) -> torch.Tensor:
     """As many clips as `real` (B, C, T), of its length, from the noise of `seed`."""
     with seeded_noise(seed, module.device):
         return module.sample(len(real), real.shape[-1])

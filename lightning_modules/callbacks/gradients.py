@@ -5,6 +5,8 @@ import torch
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from lightning_modules.base import is_logging_step
+
 
 class GradientNorm(pl.Callback):
     """Logs `train/gradient_norm`, the Euclidean norm of all gradients, before clipping.
@@ -17,9 +19,7 @@ class GradientNorm(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Comes after the gradients were unscaled (mixed precision) and before they are clipped."""
-        # the Trainer's own test for "this step's figures are written"; a step counter here would have to know
-        # how many optimisers a module steps per batch
-        if not trainer._logger_connector.should_update_logs:
+        if not is_logging_step(trainer):
             return
         norm = gradient_norm(optimizer)
         position = trainer.optimizers.index(optimizer) if len(trainer.optimizers) > 1 else None

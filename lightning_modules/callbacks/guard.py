@@ -27,27 +27,20 @@ class GradientGuard:
         """Norms of the steps up to the last `collect`, the latest at the end."""
         self._pending: list[Tensor] = []
 
-    def check(self, optimizer: Optimizer, has_scaler: bool) -> Tensor | None:
-        """To be called before each step of the optimiser, on unscaled and unclipped gradients.
-
-        Returns:
-            The norm of the gradients that are left, a scalar; None with a loss scaler, or without gradients.
-        """
+    def check(self, optimizer: Optimizer, has_scaler: bool) -> None:
+        """To be called before each step of the optimiser, on unscaled and unclipped gradients."""
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not parameters:
-            return None
+            return
         norm = gradient_norm(optimizer)
         self._pending.append(norm.detach())
         if has_scaler:
-            return None
+            return
         if norm.device.type != "cpu":
             zero_unless_finite(parameters, norm)
-            return torch.nan_to_num(norm, nan=0.0, posinf=0.0)
-        if not torch.isfinite(norm):
+        elif not torch.isfinite(norm):
             for parameter in parameters:
                 parameter.grad = None
-            return None
-        return norm
 
     @property
     def has_news(self) -> bool:

@@ -11,7 +11,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from datamodules.batch import Batch
+from lightning_modules.base import GenerativeModule, can_reconstruct, can_sample
 from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
@@ -90,7 +91,7 @@ class Health(pl.Callback):
         self._most_active_units = state_dict["most_active_units"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave a file that says that health was watched."""
+        """Write an empty list of findings: without the file nobody knows that the run was watched."""
         self._guards = {}
         self._critic.clear()
         if trainer.is_global_zero:
@@ -99,19 +100,19 @@ class Health(pl.Callback):
     def on_before_optimizer_step(
         self,
         trainer: pl.Trainer,
-        pl_module: GenerativeModule,  # type: ignore[override]
+        pl_module: pl.LightningModule,
         optimizer: Optimizer,
     ) -> None:
         """Guard the weights; gradients are unscaled and not yet clipped."""
         guard = self._guards.setdefault(trainer.optimizers.index(optimizer), GradientGuard())
-        pl_module.gradient_norm = guard.check(optimizer, has_scaler=has_scaler(trainer))
+        guard.check(optimizer, has_scaler=has_scaler(trainer))
 
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
     ) -> None:
         """Look, if it is time."""
@@ -163,7 +164,7 @@ class Health(pl.Callback):
         trainer: pl.Trainer,
         pl_module: GenerativeModule,  # type: ignore[override]
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -185,10 +186,10 @@ class Health(pl.Callback):
         if self._clips and trainer.is_global_zero:
             real, rate = torch.stack(self._clips), pl_module.sample_rate  # (B, C, T)
             with trainer.precision_plugin.forward_context(), seeded_noise(self.seed, pl_module.device):
-                if pl_module.can_sample:
+                if can_sample(pl_module):
                     samples = pl_module.sample(len(real), real.shape[-1]).float()
                     found |= symptoms.listen(samples, real, rate, "samples")
-                if pl_module.can_reconstruct:
+                if can_reconstruct(pl_module):
                     output = pl_module.reconstruct(real).float()
                     found |= symptoms.listen(output, real, rate, "reconstructions")
         self._clips = []

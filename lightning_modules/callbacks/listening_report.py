@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule, NoteSource, WaveformBatch
+from datamodules.batch import Batch, NoteSource
+from lightning_modules.base import GenerativeModule, can_reconstruct, can_sample
 from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
@@ -79,7 +80,7 @@ class ListeningReport(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -112,7 +113,7 @@ class ListeningReport(pl.Callback):
         for number, (performance, start, waveform) in enumerate(self._choice.clips()):
             original, reconstruction = f"clip_{number}_original.wav", None
             audio[original] = as_array(waveform)
-            if module.can_reconstruct:
+            if can_reconstruct(module):
                 reconstruction = f"clip_{number}_reconstruction.wav"
                 output = module.reconstruct(waveform[None].to(module.device))[0]
                 audio[reconstruction] = as_array(output)
@@ -125,7 +126,7 @@ class ListeningReport(pl.Callback):
 
     def _samples(self, module: GenerativeModule) -> dict[str, NDArray[np.float32]]:
         """File name -> (C, T)."""
-        if self.num_generated == 0 or not module.can_sample:
+        if self.num_generated == 0 or not can_sample(module):
             return {}
         seconds = self.generated_seconds
         num_samples = None if seconds is None else max(1, round(seconds * module.sample_rate))

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from datamodules.batch import Batch, NoteSource
 from lightning_modules.audio.notes import HeardNotes, NoteList
-from lightning_modules.base import NoteSource, WaveformBatch
 from lightning_modules.callbacks.comparison import ClipValues, interval_score
 from lightning_modules.metrics.intervals import bootstrap_distance, bootstrap_mean, split_half_floor
 from lightning_modules.metrics.note_scores import (
@@ -84,7 +84,7 @@ class NoteComparison:
         self._pairs: EvenlySpread[tuple[Tensor, Tensor, NoteList]] | None = None
         self._samples: EvenlySpread[tuple[Tensor, Tensor]] | None = None
 
-    def update_pairs(self, output: Tensor, batch: WaveformBatch) -> None:
+    def update_pairs(self, output: Tensor, batch: Batch) -> None:
         """Add the model's version (B, C, T) of a batch whose notes are known."""
         clip_samples = batch.waveform.shape[-1]
         if self.notes is None:

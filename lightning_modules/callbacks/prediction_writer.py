@@ -8,7 +8,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from datamodules.batch import Batch
+from lightning_modules.base import GenerativeModule
 
 COLUMNS = ("file", "performance", "start_sample", "start_seconds", "num_samples", "sample_rate")
 
@@ -34,7 +35,7 @@ class PredictionWriter(BasePredictionWriter):
         pl_module: GenerativeModule,  # type: ignore[override]
         prediction: Tensor,
         batch_indices: Sequence[int] | None,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:

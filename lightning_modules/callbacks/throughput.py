@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import torch
 
-from lightning_modules.base import GenerativeModule, WaveformBatch
+from datamodules.batch import Batch
+from lightning_modules.base import GenerativeModule, is_logging_step
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.flops import FlopCount, peak_flops
 
@@ -64,7 +65,7 @@ class Throughput(pl.Callback):
         self._restart()
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: WaveformBatch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Count the operations of a batch of a shape that was not met yet."""
         if self.count_flops and _shape(batch) not in self._flops:
@@ -90,7 +91,7 @@ class Throughput(pl.Callback):
         trainer: pl.Trainer,
         pl_module: GenerativeModule,  # type: ignore[override]
         outputs: object,
-        batch: WaveformBatch,
+        batch: Batch,
         batch_idx: int,
     ) -> None:
         """Count the batch; log if the step is one that is logged."""
@@ -102,7 +103,7 @@ class Throughput(pl.Callback):
         last = self._marks[-1]
         audio_seconds = clips * samples / pl_module.sample_rate * trainer.world_size
         self._marks.append(_Mark(time.perf_counter(), last.steps + 1, last.audio_seconds + audio_seconds))
-        if trainer._logger_connector.should_update_logs:
+        if is_logging_step(trainer):
             first, newest = self._marks[0], self._marks[-1]
             elapsed = newest.seconds - first.seconds
             pl_module.log("perf/steps_per_second", (newest.steps - first.steps) / elapsed, batch_size=1)
@@ -113,9 +114,7 @@ class Throughput(pl.Callback):
             )
             self._log_flops(pl_module, batch, (newest.steps - first.steps) / elapsed)
 
-    def _log_flops(
-        self, pl_module: pl.LightningModule, batch: WaveformBatch, steps_per_second: float
-    ) -> None:
+    def _log_flops(self, pl_module: pl.LightningModule, batch: Batch, steps_per_second: float) -> None:
         speed = self._flops.get(_shape(batch), 0.0) * steps_per_second
         if speed:
             pl_module.log("perf/tflop_per_second", speed / 1e12, prog_bar=True, batch_size=1)
@@ -127,6 +126,6 @@ class Throughput(pl.Callback):
         self._marks.append(_Mark(time.perf_counter(), 0, 0.0))
 
 
-def _shape(batch: WaveformBatch) -> str:
+def _shape(batch: Batch) -> str:
     """E.g. `8x1x16384`."""
     return "x".join(str(size) for size in batch.waveform.shape)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,26 @@ class Prior(nn.Module, ABC):
         """
         log_posterior = posterior.log_prob(latent).float().sum(1)  # (B, L)
         return (log_posterior - self.log_prob(latent)).unsqueeze(1)
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """A model whose latents have a posterior, and a prior that another density can replace.
+
+    Attributes:
+        clip_samples: Length of the clips it is trained on, in samples.
+    """
+
+    clip_samples: int
+
+    def draw_posterior(self, waveform: Tensor) -> Tensor:
+        """Draw latents (B, Z, L) from the posterior of `waveform` (B, C, T)."""
+
+    def latent_prior(self) -> Prior:
+        """The density that `sample` draws latents from."""
+
+    def replace_prior(self, prior: Prior) -> None:
+        """Put another density of the same latents in its place."""
 
 
 class StandardNormal(Prior):

@@ -4,13 +4,14 @@ A block is reconstructed together with its surroundings, as far as the model loo
 from the result: no cross-fade, no seam. How far it looks is measured by differentiation.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import Reconstructs
 
 BLOCK_SECONDS = 20.0
 _SHORTEST_PROBE_SECONDS, _LONGEST_PROBE_SECONDS = 2.0, 60.0
@@ -28,7 +29,7 @@ class Block(NamedTuple):
     reconstruction: Tensor
 
 
-def context_samples(module: GenerativeModule) -> int | None:
+def context_samples(module: Reconstructs) -> int | None:
     """Largest distance of a sample from a latent frame, to either side, at which it matters to the output.
 
     Measured: from the output of one frame amid noise, gradients run back to the samples it depends on. The
@@ -52,7 +53,7 @@ def context_samples(module: GenerativeModule) -> int | None:
     return None
 
 
-def _reach(module: GenerativeModule, frames: int) -> int | None:
+def _reach(module: Reconstructs, frames: int) -> int | None:
     """Samples to either side of the middle of `frames` frames that its output depends on; None if on none."""
     hop = module.latent_hop_samples
     start = frames // 2 * hop
@@ -60,7 +61,8 @@ def _reach(module: GenerativeModule, frames: int) -> int | None:
     noise = 0.1 * torch.randn(1, module.channels, frames * hop, generator=generator)
     with torch.enable_grad():
         waveform = noise.to(module.device).requires_grad_()
-        output = module.reconstruct(waveform)[..., start : start + hop]
+        reconstruct = inspect.unwrap(type(module).reconstruct)  # as it was before gradients were taken off
+        output = reconstruct(module, waveform)[..., start : start + hop]
         weights = torch.rand(output.shape, generator=generator).to(output)
         (gradient,) = torch.autograd.grad((output * weights).sum(), waveform)
     used = gradient[0].abs().sum(0).nonzero().flatten()  # positions in time
@@ -71,7 +73,7 @@ def _reach(module: GenerativeModule, frames: int) -> int | None:
 
 @torch.inference_mode()
 def reconstruct_stream(
-    module: GenerativeModule, chunks: Iterable[Tensor], block_samples: int, context: int | None
+    module: Reconstructs, chunks: Iterable[Tensor], block_samples: int, context: int | None
 ) -> Iterator[Block]:
     """Reconstruct a stream; the blocks joined equal `module.reconstruct` of the stream as a whole.
 
@@ -100,7 +102,7 @@ def reconstruct_stream(
         yield _block(module, torch.cat(held, dim=-1), before, length - before)
 
 
-def _block(module: GenerativeModule, waveform: Tensor, before: int, length: int) -> Block:
+def _block(module: Reconstructs, waveform: Tensor, before: int, length: int) -> Block:
     """The part of `waveform` that begins after `before` samples, amid its surroundings."""
     reconstruction = module.reconstruct(waveform.to(module.device)).float().cpu()
     kept = slice(before, before + length)

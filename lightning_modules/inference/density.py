@@ -25,7 +25,7 @@ from lightning_modules.checkpoints.description import describe, instantiate
 from lightning_modules.checkpoints.file import check_members
 from lightning_modules.distributions.autoregressive_prior import AutoregressivePrior
 from lightning_modules.distributions.mixture_priors import GaussianMixture
-from lightning_modules.distributions.priors import Prior
+from lightning_modules.distributions.priors import HasPrior, Prior
 from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
 
 FORMAT = 1
@@ -242,7 +242,10 @@ def load_density(path: str | Path) -> SavedDensity:
             "make it anew with `lightning fit_density CHECKPOINT`",
         )
     density = instantiate(
-        header["density"], Prior, f"density in {path}", allowed_bytes=allocation_allowed(weights)
+        header["density"],
+        Prior,  # type: ignore[type-abstract]
+        f"density in {path}",
+        allowed_bytes=allocation_allowed(weights),
     )
     try:
         density.load_state_dict(weights)
@@ -262,7 +265,7 @@ def use_density(module: GenerativeModule, path: str | Path) -> None:
         OptionError: If the density is of other latents than the module's.
     """
     density = load_density(path).density
-    if not module.has_posterior:
+    if not isinstance(module, HasPrior):
         raise OptionError(
             f"{path} is a density of latents, and a {type(module).__name__} has none with a posterior",
             "give a checkpoint of a VAE",

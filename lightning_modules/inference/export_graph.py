@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, HasLatents, Reconstructs, can_reconstruct, has_latents
 from lightning_modules.errors import ExportError
 from lightning_modules.numerics.noise import seeded_noise
 
@@ -19,7 +19,7 @@ EXAMPLE_FRAMES = 64
 class Reconstructor(nn.Module):
     """Waveform (B, C, T) to waveform."""
 
-    def __init__(self, model: GenerativeModule) -> None:
+    def __init__(self, model: Reconstructs) -> None:
         super().__init__()
         self.model = model
 
@@ -31,7 +31,7 @@ class Reconstructor(nn.Module):
 class LatentEncoder(nn.Module):
     """Waveform (B, C, T) to latents."""
 
-    def __init__(self, model: GenerativeModule) -> None:
+    def __init__(self, model: HasLatents) -> None:
         super().__init__()
         self.model = model
 
@@ -43,7 +43,7 @@ class LatentEncoder(nn.Module):
 class LatentDecoder(nn.Module):
     """Latents (B, Z, L) to waveform."""
 
-    def __init__(self, model: GenerativeModule) -> None:
+    def __init__(self, model: HasLatents) -> None:
         super().__init__()
         self.model = model
 
@@ -76,24 +76,26 @@ def parts_of(model: GenerativeModule) -> list[Part]:
     Raises:
         ExportError: If it has none of them.
     """
-    hop = model.latent_hop_samples
+    hop, channels = model.latent_hop_samples, model.channels
 
     def waveform(batch: int, frames: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return 0.1 * torch.randn(batch, model.channels, frames * hop, generator=generator)
-
-    def latent(batch: int, frames: int, seed: int) -> Tensor:
-        if model.can_reconstruct:
-            return model.encode_latent(waveform(batch, frames, seed))
-        with seeded_noise(seed, torch.device("cpu")):
-            return model.draw_latent(batch, frames * hop)
+        return 0.1 * torch.randn(batch, channels, frames * hop, generator=generator)
 
     parts = []
-    if model.can_reconstruct:
+    if can_reconstruct(model):
         parts.append(Part("reconstruct", Reconstructor(model), "waveform", hop, waveform))
-    if model.can_reconstruct and model.can_interpolate:
-        parts.append(Part("encoder", LatentEncoder(model), "waveform", hop, waveform))
-    if model.can_interpolate:
+    if has_latents(model):
+        encodes = can_reconstruct(model)
+
+        def latent(batch: int, frames: int, seed: int) -> Tensor:
+            if encodes:
+                return model.encode_latent(waveform(batch, frames, seed))
+            with seeded_noise(seed, torch.device("cpu")):
+                return model.draw_latent(batch, frames * hop)
+
+        if encodes:
+            parts.append(Part("encoder", LatentEncoder(model), "waveform", hop, waveform))
         parts.append(Part("decoder", LatentDecoder(model), "latent", 1, latent))
     if not parts:
         raise ExportError(

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, HasLatents, can_reconstruct, has_latents
 from lightning_modules.errors import OptionError
 from lightning_modules.inference.reconstruction import read_clip
 from lightning_modules.numerics.noise import seeded_noise
@@ -35,7 +35,7 @@ def spherical_path(start: Tensor, end: Tensor, weight: float) -> Tensor:
 
 
 def latent_of(
-    module: GenerativeModule, end: str, num_samples: int | None, temperature: float = 1.0
+    module: HasLatents, end: str, num_samples: int | None, temperature: float = 1.0
 ) -> tuple[Tensor, int]:
     """The latent of one end of a path, and its length in samples.
 
@@ -56,7 +56,8 @@ def latent_of(
         with seeded_noise(int(end), module.device, clip=0):
             length = num_samples or module.clip_samples
             return module.draw_latent(1, length, temperature), length
-    if not module.can_reconstruct:
+    encodes = can_reconstruct(module)
+    if not encodes:
         raise OptionError(
             f"{end!r} is no seed, and {type(module).__name__} does not encode sound files",
             "give two seeds, whole numbers; a file of such a name is ./NAME",
@@ -88,7 +89,7 @@ def interpolate(
     Raises:
         OptionError: If the model has no latents to mix.
     """
-    if not module.can_interpolate:
+    if not has_latents(module):
         raise OptionError(
             f"{type(module).__name__} has no latents to interpolate between", "use another model"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_modules.audio.files import AudioSink, AudioSource, resampled, shown, with_length
 from lightning_modules.audio.spectrogram import MelSpectrogram
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import AudioModel, GenerativeModule, Reconstructs, can_reconstruct
 from lightning_modules.errors import AudioFileError, OptionError
 from lightning_modules.inference.blockwise import BLOCK_SECONDS, Block, context_samples, reconstruct_stream
 from lightning_modules.metrics.functional import EnergySums, log_mel_distance, si_sdr_of_sums
@@ -31,12 +31,12 @@ class FileReconstructor:
     """
 
     def __init__(self, module: GenerativeModule, block_seconds: float = BLOCK_SECONDS) -> None:
-        if not module.can_reconstruct:
+        if not can_reconstruct(module):
             raise OptionError(
                 f"{type(module).__name__} makes audio from nothing and does not encode any",
                 "use a VAE or a conditional WaveGAN, or `lightning generate`",
             )
-        self.module = module
+        self.module: Reconstructs = module
         self.block_samples = max(round(block_seconds * module.sample_rate), 1)
         self.context_samples = context_samples(module)
 
@@ -135,7 +135,7 @@ class StreamScores:
         }
 
 
-def read_clip(path: Path, module: GenerativeModule, seconds: float | None = None) -> NDArray[np.float32]:
+def read_clip(path: Path, module: AudioModel, seconds: float | None = None) -> NDArray[np.float32]:
     """A whole file for a model: at its rate, mixed or repeated to its channels.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, can_sample
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
 
@@ -78,6 +78,11 @@ def drawn_clips(
     Raises:
         OptionError: If `truncation` is asked of a model that draws no normal noise.
     """
+    if not can_sample(module):
+        raise OptionError(
+            f"{type(module).__name__} as it was built makes audio from other audio: this model cannot sample",
+            "use `lightning reconstruct`, or for a plain autoencoder a density from `lightning fit_density`",
+        )
     noise = TruncatedNormalNoise(truncation) if truncation is not None else None
     for index in range(num_clips):
         with seeded_noise(seed, module.device, clip=index), noise or nullcontext():

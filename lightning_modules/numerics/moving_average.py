@@ -6,15 +6,25 @@ import torch
 from torch import Tensor, nn
 
 
+def warmed_decay(decay: float, updates: int | Tensor) -> float | Tensor:
+    """Share of the old average in the new one: min(decay, (1 + t) / (10 + t)) after t updates.
+
+    Early averages are short, so that the random weights of the start are soon forgotten.
+
+    Args:
+        decay: The share after many updates, in [0, 1).
+        updates: t; a tensor gives a tensor, without waiting for its device.
+    """
+    ramp = (1 + updates) / (10 + updates)
+    return ramp.clamp_max(decay) if isinstance(ramp, Tensor) else min(decay, ramp)
+
+
 class MovingAverage(nn.Module):
     """Exponential moving average of a network's weights; the copy shares no storage with it.
 
-    Early averages are short, min(decay, (1 + t) / (10 + t)) after t updates, so that the random weights of
-    the start are soon forgotten.
-
     Args:
         network: What is copied.
-        decay: Share of the old average in the new one, in [0, 1).
+        decay: As `warmed_decay` takes it.
     """
 
     updates: Tensor
@@ -28,8 +38,7 @@ class MovingAverage(nn.Module):
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move towards the present weights of `network`; its buffers are copied."""
-        # a tensor throughout: to read the count would be to wait for a GPU
-        share = 1.0 - ((1 + self.updates) / (10 + self.updates)).clamp_max(self.decay)
+        share = torch.as_tensor(1.0 - warmed_decay(self.decay, self.updates))
         for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
             average.lerp_(weight, share.to(average.dtype))
         for copied, buffer in zip(self.network.buffers(), network.buffers(), strict=True):

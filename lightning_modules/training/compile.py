@@ -1,11 +1,22 @@
 """Compiles parts of a model for training."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 
-from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import OptionError
+
+
+@runtime_checkable
+class DifferentiatesTwice(Protocol):
+    """A model that differentiates the gradient of some of its parts, which a compiled graph cannot be.
+
+    Attributes:
+        differentiated_twice: Names of these parts.
+    """
+
+    differentiated_twice: tuple[str, ...]
 
 
 class Compile(pl.Callback):
@@ -35,15 +46,14 @@ class Compile(pl.Callback):
         """Compile, before distributed training wraps the model; nothing runs until the first step."""
         if stage != "fit":
             return
-        assert isinstance(pl_module, GenerativeModule)
         for name in self.parts:
             self._check(pl_module, name)
             pl_module.get_submodule(name).compile(backend=self.backend)
 
     @staticmethod
-    def _check(model: GenerativeModule, name: str) -> None:
+    def _check(model: pl.LightningModule, name: str) -> None:
         children = dict(model.named_children())
-        twice = [each for each in model.differentiated_twice if each in children]
+        twice = list(model.differentiated_twice) if isinstance(model, DifferentiatesTwice) else []
         if name not in dict(model.named_modules()) or not name:
             raise OptionError(
                 f"{type(model).__name__} has no part {name!r} to compile",

@@ -111,8 +111,6 @@ class Shift(nn.Module):
 
 
 class ToyModule(GenerativeModule):
-    can_reconstruct = True
-
     def __init__(
         self,
         sample_rate: int,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import Tensor
 
-    from lightning_modules.base import GenerativeModule
+    from lightning_modules.distributions.priors import HasPrior
     from lightning_modules.inference.density import DensityEstimator
 
 
@@ -48,12 +48,13 @@ def run(options: jsonargparse.Namespace) -> None:
     import torch
 
     from lightning_modules import load_module
+    from lightning_modules.distributions.priors import HasPrior
     from lightning_modules.inference.density import density_path, nats_per_frame, save_density
     from lightning_modules.runs.data import data_of_run
 
     checkpoint = Path(options.checkpoint)
     module = load_module(checkpoint)
-    if not module.has_posterior:
+    if not isinstance(module, HasPrior):
         raise OptionError(
             f"{checkpoint} holds a {type(module).__name__}, whose latents have no posterior",
             "give a checkpoint of a VAE",
@@ -82,7 +83,7 @@ def make_estimator(options: jsonargparse.Namespace) -> "DensityEstimator":
     return parser.instantiate(options).estimator
 
 
-def latents(module: "GenerativeModule", data: "pl.LightningDataModule", loader: object) -> "Tensor":
+def latents(module: "HasPrior", data: "pl.LightningDataModule", loader: object) -> "Tensor":
     """Draws from the posteriors of one pass over a loader's clips, cut to the training length: (N, Z, L)."""
     import torch
 

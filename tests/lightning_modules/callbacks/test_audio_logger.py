@@ -10,11 +10,12 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
 
+from lightning_modules.base import Reconstructs
 from lightning_modules.callbacks.audio_logger import AudioLogger, log_to_wandb, write_group
 
 
 class Blind(ToyModule):
-    can_reconstruct = False
+    lacks = frozenset({Reconstructs})
 
     def reconstruct(self, waveform: torch.Tensor) -> torch.Tensor:
         raise AssertionError("must not be called")

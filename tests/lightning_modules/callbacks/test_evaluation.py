@@ -5,12 +5,13 @@ import torch
 from lightning.pytorch import Trainer
 from toy_experiment import ToyDataModule, ToyModule
 
+from lightning_modules.base import Reconstructs
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 
 
 class Sampler(ToyModule):
-    can_reconstruct = False
+    lacks = frozenset({Reconstructs})
 
     def reconstruct(self, waveform):
         raise AssertionError("not asked for")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
 
+from lightning_modules.base import Reconstructs, Samples
 from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
 from lightning_modules.errors import OptionError
 from lightning_modules.reports.listening_set import Note, read_audio, read_listening_set
@@ -18,7 +19,7 @@ TEST_SPLIT = NoiseClips(16, 1, 1600, seed=2).waveform
 
 
 class Vocoder(ToyModule):
-    can_sample = False
+    lacks = frozenset({Samples})
 
     def sample(
         self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0
@@ -27,7 +28,7 @@ class Vocoder(ToyModule):
 
 
 class Sampler(ToyModule):
-    can_reconstruct = False
+    lacks = frozenset({Reconstructs})
 
     def reconstruct(self, waveform: torch.Tensor) -> torch.Tensor:
         raise AssertionError("must not be called")

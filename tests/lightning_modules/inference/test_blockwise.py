@@ -25,8 +25,6 @@ class Delay(GenerativeModule):
         self.delay = delay
         self.latent_hop_samples = hop
 
-    can_reconstruct = True
-
     def sample(self, num_clips, num_samples=None, temperature=1.0):
         return torch.zeros(num_clips, 1, num_samples)
 

@@ -5,7 +5,7 @@ import torch
 from toy_experiment import ToyModule
 from toy_models import HOP, make_melgan, make_vae, make_wavegan
 
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, Reconstructs
 from lightning_modules.errors import ExportError
 from lightning_modules.inference.export_graph import Part, parts_of, pruned
 from lightning_modules.networks.feature_encoder import LogMelFeatures
@@ -20,7 +20,7 @@ def test_parts():
     assert [part.name for part in parts_of(make_wavegan())] == ["decoder"]
     assert [part.name for part in parts_of(ToyModule(8000, 1600))] == ["reconstruct"]
     silent = ToyModule(8000, 1600)
-    silent.can_reconstruct = False
+    silent.lacks = frozenset({Reconstructs})
     with pytest.raises(ExportError, match="ToyModule neither reconstructs nor decodes latents"):
         parts_of(silent)
 

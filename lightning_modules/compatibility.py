@@ -1,15 +1,78 @@
-"""Whether the parts of a WaveGAN fit each other: errors before the first step, naming both sides."""
+"""Whether the parts of a model fit each other: errors before the first step, naming both sides."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lightning_modules.errors import OptionError
+from lightning_modules.losses.feature_mapping import FeatureMapping
+from lightning_modules.losses.spectral import SpectralLoss
+from lightning_modules.networks.coarse_generator import CoarseGenerator
+from lightning_modules.networks.decoder import Decoder
+from lightning_modules.networks.discriminator import Trunk
+from lightning_modules.networks.encoder import Encoder
+from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
-
-if TYPE_CHECKING:
-    from lightning_modules.wavegan import WaveGAN
+from lightning_modules.networks.heads import FeatureHead, ScoreHead
 
 
-def check_parts(model: "WaveGAN") -> None:
+class WaveGANParts(Protocol):
+    """The arguments of a WaveGAN that must agree; see there."""
+
+    sample_rate: int
+    clip_samples: int
+    channels: int
+    generator: LatentGenerator | FeatureGenerator
+    trunk: Trunk
+    score_head: ScoreHead
+    feature_encoder: FeatureEncoder | None
+    feature_head: FeatureHead | None
+    feature_mapping: FeatureMapping | None
+    encoder_weight: float
+    feature_matching_weight: float
+    spectral_loss: SpectralLoss | None
+    is_conditional: bool
+
+
+def check_vae(
+    encoder: Encoder,
+    coarse_generator: CoarseGenerator | None,
+    decoder: Decoder | None,
+    channels: int,
+    latent_size: int,
+    frames_per_latent: int,
+    latent_is_per_frame: bool,
+) -> None:
+    """Make sure that the networks of a VAE read and write the same kinds of audio and latents.
+
+    Args:
+        encoder: Waveform to features.
+        coarse_generator: NetworkG, or None.
+        decoder: z to the residual, or None.
+        channels: Audio channels C.
+        latent_size: Latent dimensions Z.
+        frames_per_latent: Encoder frames that share one latent vector.
+        latent_is_per_frame: Whether the decoder reads the latents themselves.
+
+    Raises:
+        OptionError: If both are None, or naming the first two values that differ.
+    """
+    if coarse_generator is None and decoder is None:
+        raise OptionError("VAE needs a coarse_generator, a decoder, or both; got neither", "set one of them")
+    pairs = [("channels", channels, "encoder.channels", encoder.channels)]
+    if decoder is not None:
+        pairs.append(("encoder.hop_samples", encoder.hop_samples, "decoder.hop_samples", decoder.hop_samples))
+        if latent_is_per_frame:
+            pairs.append(("latent_size", latent_size, "decoder.latent_size", decoder.latent_size))
+    if coarse_generator is not None:
+        coarse, hop_samples = coarse_generator, frames_per_latent * encoder.hop_samples
+        pairs.append(("latent_size", latent_size, "coarse_generator.latent_size", coarse.latent_size))
+        pairs.append(("samples per z", hop_samples, "coarse_generator.hop_samples", coarse.hop_samples))
+        pairs.append(("channels", channels, "coarse_generator.channels", coarse.channels))
+    for name, value, other_name, other in pairs:
+        if value != other:
+            raise OptionError(f"VAE: {name} is {value} but {other_name} is {other}", "make them equal")
+
+
+def check_wavegan(model: WaveGANParts) -> None:
     """Check what a WaveGAN was given.
 
     Raises:
@@ -37,7 +100,7 @@ def require_latent_generator(generator: LatentGenerator | FeatureGenerator) -> L
     )
 
 
-def pairs_that_must_agree(model: "WaveGAN") -> list[tuple[str, object, str, object]]:
+def pairs_that_must_agree(model: WaveGANParts) -> list[tuple[str, object, str, object]]:
     """(name, value, other name, other value) of options that mean the same."""
     generator, encoder, head, trunk = model.generator, model.feature_encoder, model.feature_head, model.trunk
     pairs: list[tuple[str, object, str, object]] = [
@@ -68,7 +131,7 @@ def pairs_that_must_agree(model: "WaveGAN") -> list[tuple[str, object, str, obje
     return pairs
 
 
-def check_presence(model: "WaveGAN") -> None:
+def check_presence(model: WaveGANParts) -> None:
     """Raise an OptionError if a part is missing, or is one that this mode cannot use."""
     conditional, mapping, generator = model.is_conditional, model.feature_mapping, model.generator
     pairs_only = [name for name in ("spectral_loss", "feature_matching_weight") if getattr(model, name)]

@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from toy_experiment import ToyDataModule, ToyModule
 
+from lightning_modules.base import Reconstructs, Samples
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.metrics.distances import frechet_distance, moments
 from lightning_modules.metrics.embeddings import LogMelStatistics
@@ -48,7 +49,7 @@ class NotedData(ToyDataModule):
 class Copier(ToyModule):
     """Its samples are training clips."""
 
-    can_reconstruct = False
+    lacks = frozenset({Reconstructs})
 
     def sample(self, num_clips, num_samples=None, temperature=1.0):
         data = self.trainer.datamodule.train_dataloader().dataset.waveform
@@ -131,7 +132,7 @@ def test_samples_that_are_training_clips_show(tmp_path):
 
 def test_a_model_that_cannot_sample_is_not_asked_to(tmp_path):
     class Vocoder(ToyModule):
-        can_sample = False
+        lacks = frozenset({Samples})
 
         def sample(self, num_clips, num_samples=None, temperature=1.0):
             raise AssertionError("not asked for")

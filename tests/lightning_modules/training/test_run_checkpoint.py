@@ -1,0 +1,67 @@
+"""The best, the last and the interrupted checkpoint."""
+
+import math
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from toy_experiment import ToyModule
+from toy_fit import fit
+
+from lightning_modules.training.run_checkpoint import RunCheckpoint
+
+
+def epoch_of(path: Path) -> int:
+    return torch.load(path, weights_only=True)["global_step"] // 4 - 1
+
+
+def test_best_stays_and_last_goes_on(tmp_path: Path) -> None:
+    module = ToyModule(8000, 1600, val_log_mel=[5.0, 2.0, 3.0, math.nan])
+    fit(tmp_path, RunCheckpoint(), module=module, max_epochs=4)
+    assert epoch_of(tmp_path / "checkpoints" / "best.ckpt") == 1
+    assert epoch_of(tmp_path / "checkpoints" / "last.ckpt") == 3
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_exception_leaves_best_and_last_alone(tmp_path: Path) -> None:
+    module = ToyModule(8000, 1600, val_log_mel=[5.0, 2.0], fail_at_step=10)
+    with pytest.raises(RuntimeError, match="told to fail"):
+        fit(tmp_path, RunCheckpoint(), module=module, max_epochs=9)
+    steps = {
+        path.stem: torch.load(path, weights_only=True)["global_step"]
+        for path in (tmp_path / "checkpoints").iterdir()
+    }
+    assert steps == {"best": 8, "last": 8, "interrupted": 10}
+
+
+class ControlC(pl.Callback):
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_step == 2:
+            raise KeyboardInterrupt
+
+
+def test_control_c_keeps_what_was_learned(tmp_path: Path) -> None:
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path, RunCheckpoint(), ControlC())
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    assert path.name == "interrupted.ckpt"
+    assert torch.load(path, weights_only=True)["global_step"] == 2
+
+
+def test_last_is_written_within_long_epochs(tmp_path: Path) -> None:
+    module = ToyModule(8000, 1600, fail_at_step=3)
+    with pytest.raises(RuntimeError, match="told to fail"):
+        fit(
+            tmp_path,
+            RunCheckpoint(save_on_exception=False, monitor=None, every_n_train_steps=2),
+            module=module,
+        )
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
+def test_monitor_that_nobody_logs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        pl.utilities.exceptions.MisconfigurationException, match=r"val/no_such.*could not find"
+    ):
+        fit(tmp_path, RunCheckpoint(monitor="val/no_such"))
