@@ -18,10 +18,10 @@ from lightning_modules.losses.feature_mapping import FeatureMapping, feature_mat
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.terms import Term, weighted_sum
-from lightning_modules.networks.discriminator import FeatureMaps, Trunk
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
+from lightning_modules.networks.trunk import FeatureMaps, Trunk
 from lightning_modules.numerics.moving_average import MovingAverage
 from lightning_modules.numerics.processes import gather, uniform_noise
 from lightning_modules.optimization import expect_partial_updates, step_schedulers, uncount, with_scheduler

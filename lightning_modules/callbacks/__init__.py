@@ -1,1 +1,31 @@
 """Callbacks: they know the contract in `base` and the Trainer, and nothing of any one model."""
+
+from lightning_modules.callbacks.audio_logger import AudioLogger
+from lightning_modules.callbacks.comparison import ClipValues, PairedComparison, SetComparison
+from lightning_modules.callbacks.ema import EMA
+from lightning_modules.callbacks.evaluation import Evaluation
+from lightning_modules.callbacks.gradients import GradientNorm
+from lightning_modules.callbacks.guard import GradientGuard
+from lightning_modules.callbacks.health import Finding, Health
+from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
+from lightning_modules.callbacks.prediction_writer import PredictionWriter
+from lightning_modules.callbacks.symptoms import Symptom
+from lightning_modules.callbacks.throughput import Throughput
+
+__all__ = [
+    "EMA",
+    "AudioLogger",
+    "ClipChoice",
+    "ClipValues",
+    "Evaluation",
+    "Finding",
+    "GradientGuard",
+    "GradientNorm",
+    "Health",
+    "ListeningReport",
+    "PairedComparison",
+    "PredictionWriter",
+    "SetComparison",
+    "Symptom",
+    "Throughput",
+]

@@ -10,6 +10,7 @@ code from it.
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
@@ -18,8 +19,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 
 from lightning_modules.checkpoints.allocation import AllocationLimit
-from lightning_modules.checkpoints.file import FORMAT, KEY
+from lightning_modules.checkpoints.file import KEY
 from lightning_modules.checkpoints.trust import check_description
+from lightning_modules.checkpoints.upgrade import FORMAT
 from lightning_modules.errors import CheckpointError, ExperimentError
 
 Role = TypeVar("Role")
@@ -245,6 +247,11 @@ def _class_path(cls: type, where: str) -> str:
             f"{where} is of the class {cls.__module__}.{cls.__qualname__}, which cannot be imported again",
             "define the class at the top level of a module",
         )
+    parts = cls.__module__.split(".")
+    # the shortest: what a package exports stays where it is when its files move
+    for package in (".".join(parts[: end + 1]) for end in range(len(parts))):
+        if getattr(sys.modules.get(package), cls.__qualname__, None) is cls:
+            return f"{package}.{cls.__qualname__}"
     return f"{cls.__module__}.{cls.__qualname__}"
 
 

@@ -11,11 +11,11 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.rank_zero import rank_zero_warn
 
 from datamodules.files import whole_file
+from lightning_modules.checkpoints.upgrade import upgraded
 from lightning_modules.errors import CheckpointError
 
 KEY = "generative_module"
 """Where a checkpoint describes itself."""
-FORMAT = 1
 _TORCH_WRITE_ERROR = re.compile(r"inline_container|PytorchStreamWriter|file write|iostream", re.IGNORECASE)
 """What torch calls a disk that refuses: a RuntimeError."""
 
@@ -95,13 +95,9 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
             f"{path} is a checkpoint, but not one of this program: it has no {KEY!r}",
             "give one that `lightning fit` wrote",
         )
-    if content.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {content.get('format')}; this version reads format {FORMAT}",
-            f"install the version that wrote it: {content.get('versions')}",
-        )
+    content = upgraded(content, "module", str(path))
     _check_content(path, content, checkpoint["state_dict"])
-    return checkpoint
+    return {**checkpoint, KEY: content}
 
 
 def _check_content(path: Path, content: dict[str, Any], weights: dict[Any, Any]) -> None:

@@ -23,12 +23,12 @@ from lightning_modules.base import GenerativeModule
 from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import describe, instantiate
 from lightning_modules.checkpoints.file import check_members
+from lightning_modules.checkpoints.upgrade import FORMAT, upgraded
 from lightning_modules.distributions.autoregressive_prior import AutoregressivePrior
 from lightning_modules.distributions.mixture_priors import GaussianMixture
 from lightning_modules.distributions.priors import HasPrior, Prior
 from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
 
-FORMAT = 1
 HEADER = "header"
 SUFFIX = ".density.npz"
 
@@ -236,11 +236,7 @@ def load_density(path: str | Path) -> SavedDensity:
             f"{path} is no density: its header says nothing of one",
             "make it anew with `lightning fit_density CHECKPOINT`",
         )
-    if header.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {header.get('format')}; this version reads format {FORMAT}",
-            "make it anew with `lightning fit_density CHECKPOINT`",
-        )
+    header = upgraded(header, "density", str(path))
     density = instantiate(
         header["density"],
         Prior,  # type: ignore[type-abstract]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.errors import OptionError
-from lightning_modules.networks.discriminator import FeatureMaps
+from lightning_modules.networks.trunk import FeatureMaps
 
 
 class FeatureMapping(nn.Module, ABC):

@@ -1,1 +1,109 @@
 """Pure `nn.Module`s, injected into the LightningModules by `class_path`."""
+
+from lightning_modules.networks.blocks import ConvNeXtBlock
+from lightning_modules.networks.causal import CausalBlock, CausalNetwork
+from lightning_modules.networks.coarse_generator import CoarseGenerator
+from lightning_modules.networks.decoder import ConvNeXtDecoder, Decoder, StridedDecoder
+from lightning_modules.networks.encoder import ConvNeXtEncoder, Encoder, StridedEncoder
+from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, FeatureEncoder, LogMelFeatures
+from lightning_modules.networks.generator import (
+    FeatureGenerator,
+    LatentGenerator,
+    TransposedStack,
+    WaveGANGenerator,
+    WaveGANVocoder,
+)
+from lightning_modules.networks.heads import (
+    ConvolutionalScoreHead,
+    DenseScoreHead,
+    FeatureHead,
+    LinearFeatureHead,
+    ScoreHead,
+    WaveGANFeatureHead,
+    WaveGANScoreHead,
+)
+from lightning_modules.networks.leaky_relu import LeakyReLU
+from lightning_modules.networks.phase_shuffle import PhaseShuffle
+from lightning_modules.networks.residual_unit import ResidualUnit, Snake
+from lightning_modules.networks.strided_convolution import (
+    Convolve,
+    ConvolveTransposed,
+    Correlate,
+    StridedConvolution,
+    StridedTransposedConvolution,
+)
+from lightning_modules.networks.trunk import (
+    ConvolutionalCritic,
+    HiFiGANTrunk,
+    MelGANTrunk,
+    MultiScaleTrunk,
+    PeriodTrunk,
+    Trunk,
+    WaveGANTrunk,
+)
+from lightning_modules.networks.vocoders import (
+    HiFiGANGenerator,
+    HiFiGANResidual,
+    Mean,
+    MelGANGenerator,
+    MelGANResidual,
+    UpsamplingVocoder,
+)
+from lightning_modules.networks.waveform_head import FullyConnectedHead, InverseSTFTHead, WaveformHead
+from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets
+
+__all__ = [
+    "CausalBlock",
+    "CausalNetwork",
+    "CoarseGenerator",
+    "ConvNeXtBlock",
+    "ConvNeXtDecoder",
+    "ConvNeXtEncoder",
+    "ConvolutionalCritic",
+    "ConvolutionalFeatures",
+    "ConvolutionalScoreHead",
+    "Convolve",
+    "ConvolveTransposed",
+    "Correlate",
+    "Decoder",
+    "DenseScoreHead",
+    "Encoder",
+    "FeatureEncoder",
+    "FeatureGenerator",
+    "FeatureHead",
+    "FullyConnectedHead",
+    "HiFiGANGenerator",
+    "HiFiGANResidual",
+    "HiFiGANTrunk",
+    "InverseSTFTHead",
+    "LatentGenerator",
+    "LeakyReLU",
+    "LinearFeatureHead",
+    "LogMelFeatures",
+    "Mean",
+    "MelGANGenerator",
+    "MelGANResidual",
+    "MelGANTrunk",
+    "MultiScaleTrunk",
+    "PeriodTrunk",
+    "PhaseShuffle",
+    "ResidualUnit",
+    "ScoreHead",
+    "Snake",
+    "StridedConvolution",
+    "StridedDecoder",
+    "StridedEncoder",
+    "StridedTransposedConvolution",
+    "TransposedStack",
+    "Trunk",
+    "UpsamplingVocoder",
+    "WaveGANFeatureHead",
+    "WaveGANGenerator",
+    "WaveGANScoreHead",
+    "WaveGANTrunk",
+    "WaveGANVocoder",
+    "WaveformHead",
+    "WaveletDecoder",
+    "WaveletEncoder",
+    "WaveletPackets",
+]

@@ -1,6 +1,7 @@
 """Encoders: waveform to one feature vector per latent frame."""
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.blocks import ConvNeXtBlock
+from lightning_modules.networks.residual_unit import residual_units
 
 AUDIO_SCALE = 10.0
 """Brings music, whose root mean square is about 0.1 of full scale, to the unit scale networks start at."""
@@ -91,3 +93,51 @@ class ConvNeXtEncoder(Encoder):
     def forward(self, waveform: Tensor) -> Tensor:
         """See `Encoder.forward`."""
         return self.blocks(self.downsample(AUDIO_SCALE * waveform))
+
+
+class StridedEncoder(Encoder):
+    """Strided convolutions, each followed by residual units and a Snake.
+
+    Args:
+        channels: Audio channels C.
+        widths: Features after each stage; the last is H.
+        strides: Striding of each stage; the product is the hop. Convolutions have kernels of two strides.
+        num_units: Residual units of each stage, after its convolution.
+
+    Raises:
+        OptionError: If there is not one width for each stride, or a stride is odd and more than 1.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (96, 192, 384),
+        strides: Sequence[int] = (16, 4, 4),
+        num_units: int = 0,
+    ) -> None:
+        super().__init__()
+        check_stages("StridedEncoder", widths, strides)
+        self.channels = channels
+        self.widths = list(widths)
+        self.strides = list(strides)
+        self.num_units = num_units
+        self.hidden_size = self.widths[-1]
+        self.hop_samples = math.prod(strides)
+        layers: list[nn.Module] = []
+        for (fan_in, fan_out), stride in zip(itertools.pairwise([channels, *widths]), strides, strict=True):
+            layers.append(nn.Conv1d(fan_in, fan_out, 2 * stride, stride, padding=stride // 2))
+            layers.extend(residual_units(fan_out, num_units))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """See `Encoder.forward`."""
+        return self.layers(AUDIO_SCALE * waveform)
+
+
+def check_stages(name: str, widths: Sequence[int], strides: Sequence[int]) -> None:
+    """Raise an OptionError unless each stage has a width, and an even stride (or none)."""
+    if not strides or len(widths) != len(strides) or any(one % 2 and one > 1 for one in strides):
+        raise OptionError(
+            f"{name}: got widths={list(widths)} and strides={list(strides)} of its stages",
+            "give one width for each stride, and even strides",
+        )

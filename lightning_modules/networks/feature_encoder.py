@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
-from lightning_modules.networks.activations import LeakyReLU
 from lightning_modules.networks.encoder import AUDIO_SCALE
 from lightning_modules.networks.generator import strides_for_hop
-from lightning_modules.networks.strided import StridedConvolution
+from lightning_modules.networks.leaky_relu import LeakyReLU
+from lightning_modules.networks.strided_convolution import StridedConvolution
 
 
 class FeatureEncoder(nn.Module, ABC):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.errors import OptionError
-from lightning_modules.networks.strided import StridedTransposedConvolution
+from lightning_modules.networks.strided_convolution import StridedTransposedConvolution
 from lightning_modules.numerics.precision import full_precision
 
 FIRST_FRAMES = 16

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_modules.errors import OptionError
-from lightning_modules.networks.discriminator import FeatureMaps
+from lightning_modules.networks.generator import FIRST_FRAMES
+from lightning_modules.networks.trunk import FeatureMaps, trunk_size
 
 
 class ScoreHead(nn.Module, ABC):
@@ -59,6 +60,20 @@ class DenseScoreHead(ScoreHead):
                 "give clips of the length that the trunk was built for, or set num_frames",
             )
         return [self.output(hidden.flatten(1)).float()]
+
+
+class WaveGANScoreHead(DenseScoreHead):
+    """`DenseScoreHead` in the size that fits a `WaveGANTrunk`.
+
+    Args:
+        clip_samples: Length T of the clips, as the trunk's.
+        model_size: Width d, as the trunk's.
+    """
+
+    def __init__(self, clip_samples: int, model_size: int = 64) -> None:
+        super().__init__(trunk_size(clip_samples, model_size), FIRST_FRAMES)
+        self.clip_samples = clip_samples
+        self.model_size = model_size
 
 
 class ConvolutionalScoreHead(ScoreHead):
@@ -130,3 +145,32 @@ class LinearFeatureHead(FeatureHead):
         converted = self.output(maps[0][-1].transpose(1, 2))  # (B, L, r * F)
         frames = converted.unflatten(2, (self.frames_per_step, -1)).flatten(1, 2)  # (B, L * r, F)
         return frames.transpose(1, 2).float()
+
+
+class WaveGANFeatureHead(LinearFeatureHead):
+    """`LinearFeatureHead` in the size that fits a `WaveGANTrunk`.
+
+    Args:
+        clip_samples: Length T of the clips, as the trunk's.
+        model_size: Width d, as the trunk's.
+        feature_size: Features F.
+        hop_samples: Samples per feature frame.
+
+    Raises:
+        OptionError: If a frame of the trunk is no whole number of feature frames.
+    """
+
+    def __init__(
+        self, clip_samples: int, model_size: int = 64, feature_size: int = 80, hop_samples: int = 256
+    ) -> None:
+        trunk_hop = clip_samples // FIRST_FRAMES
+        if trunk_hop % hop_samples:
+            raise OptionError(
+                f"WaveGANFeatureHead: hop_samples is {hop_samples}, but the trunk gives a frame per "
+                f"{trunk_hop} samples of clips of {clip_samples}",
+                f"set the features' hop_samples to {trunk_hop} or a whole fraction of it",
+            )
+        super().__init__(trunk_size(clip_samples, model_size), feature_size, trunk_hop // hop_samples)
+        self.clip_samples = clip_samples
+        self.model_size = model_size
+        self.hop_samples = hop_samples

@@ -1,4 +1,7 @@
-"""Wavelet packets around a network: it reads and writes bands instead of samples."""
+"""Wavelet packets, and an encoder and a decoder that work on their bands instead of samples."""
+
+import math
+from collections.abc import Sequence
 
 import pywt
 import torch
@@ -6,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.errors import OptionError
-from lightning_modules.networks.decoder import Decoder
-from lightning_modules.networks.encoder import Encoder
+from lightning_modules.networks.decoder import Decoder, StridedDecoder
+from lightning_modules.networks.encoder import Encoder, StridedEncoder
+from lightning_modules.networks.waveform_head import WaveformHeadCallable
 from lightning_modules.numerics.precision import full_precision
 
 
@@ -135,24 +139,44 @@ def folded(signal: Tensor, extra: int) -> Tensor:
 
 
 class WaveletEncoder(Encoder):
-    """An encoder of wavelet-packet bands. Band values are about their own samples; around a clip is silence.
+    """Strided convolutions over the bands of a wavelet packet transform; the clip lies in silence.
 
     Args:
-        encoder: Reads the bands as its channels: C * 2^levels of them.
-        packets: The transform.
+        channels: Audio channels C.
+        levels: Depth of the transform, which makes 2^levels bands of each channel.
+        wavelet: As in `WaveletPackets`.
+        widths: Features after each stage of convolutions; the last is H.
+        strides: Striding of each stage; their product times 2^levels is the hop. By default they follow
+            from `hop_samples`, as equal as powers of two can be, the larger first.
+        hop_samples: Samples per latent frame. By default it follows from `strides`, and is 256 without these.
+        num_units: Residual units of each stage, after its convolution.
 
     Raises:
-        OptionError: If the encoder's channels are no multiple of the bands.
+        OptionError: If widths, strides and hop do not fit each other.
     """
 
-    def __init__(self, encoder: Encoder, packets: WaveletPackets) -> None:
+    def __init__(
+        self,
+        channels: int = 1,
+        levels: int = 4,
+        wavelet: str = "db8",
+        widths: Sequence[int] = (192, 384),
+        strides: Sequence[int] | None = None,
+        hop_samples: int | None = None,
+        num_units: int = 0,
+    ) -> None:
         super().__init__()
-        self.encoder = encoder
+        packets = WaveletPackets(levels, wavelet)
+        self.channels = channels
+        self.levels = levels
+        self.wavelet = wavelet
+        self.widths = list(widths)
+        self.strides = band_strides("WaveletEncoder", levels, len(self.widths), strides, hop_samples)
+        self.num_units = num_units
+        self.encoder = StridedEncoder(channels * packets.num_bands, self.widths, self.strides, num_units)
         self.packets = packets
-        check_bands("encoder.channels", encoder.channels, packets)
-        self.channels = encoder.channels // packets.num_bands
-        self.hop_samples = encoder.hop_samples * packets.num_bands
-        self.hidden_size = encoder.hidden_size
+        self.hop_samples = self.encoder.hop_samples * packets.num_bands
+        self.hidden_size = self.encoder.hidden_size
 
     def forward(self, waveform: Tensor) -> Tensor:
         """See `Encoder.forward`."""
@@ -161,33 +185,89 @@ class WaveletEncoder(Encoder):
 
 
 class WaveletDecoder(Decoder):
-    """A decoder to wavelet-packet bands. What would fall outside the clip is dropped.
+    """Transposed convolutions to wavelet packet bands; the part of the signal outside the clip is dropped.
 
     Args:
-        decoder: Makes the bands as its channels: C * 2^levels of them.
-        packets: The transform.
+        latent_size: Latent dimensions Z per frame.
+        channels: Audio channels C.
+        levels: Depth of the transform, which makes a channel of 2^levels bands.
+        wavelet: As in `WaveletPackets`.
+        widths: Features before each stage.
+        strides: Upsampling of each stage, the last one the fully connected layer's; otherwise as in
+            `WaveletEncoder`.
+        hop_samples: As in `WaveletEncoder`.
+        num_units: Residual units of each stage, after its transposed convolution.
+        waveform_head: Makes the last stage, which gives the bands; None for a `FullyConnectedHead`.
+
+    Raises:
+        OptionError: If widths, strides and hop do not fit each other.
     """
 
-    def __init__(self, decoder: Decoder, packets: WaveletPackets) -> None:
+    def __init__(
+        self,
+        latent_size: int,
+        channels: int = 1,
+        levels: int = 4,
+        wavelet: str = "db8",
+        widths: Sequence[int] = (384, 192),
+        strides: Sequence[int] | None = None,
+        hop_samples: int | None = None,
+        num_units: int = 0,
+        waveform_head: WaveformHeadCallable | None = None,
+    ) -> None:
         super().__init__()
-        self.decoder = decoder
+        packets = WaveletPackets(levels, wavelet)
+        self.latent_size = latent_size
+        self.channels = channels
+        self.levels = levels
+        self.wavelet = wavelet
+        self.widths = list(widths)
+        self.strides = band_strides("WaveletDecoder", levels, len(self.widths), strides, hop_samples)
+        self.num_units = num_units
+        self.waveform_head = waveform_head
+        self.decoder = StridedDecoder(
+            latent_size, self.widths, self.strides, channels * packets.num_bands, num_units, waveform_head
+        )
         self.packets = packets
-        self.latent_size = decoder.latent_size
-        self.hop_samples = decoder.hop_samples * packets.num_bands
+        self.hop_samples = self.decoder.hop_samples * packets.num_bands
 
     def forward(self, latent: Tensor) -> Tensor:
         """See `Decoder.forward`."""
-        bands = self.decoder(latent).float()
-        check_bands("the decoder's channels", bands.shape[1], self.packets)
         margin = self.packets.overlap // 2
-        return self.packets.synthesise(bands)[..., margin : -margin or None]
+        return self.packets.synthesise(self.decoder(latent).float())[..., margin : -margin or None]
 
 
-def check_bands(name: str, channels: int, packets: WaveletPackets) -> None:
-    """Raise an OptionError unless `channels` is a multiple of the bands."""
-    if channels % packets.num_bands != 0:
+def band_strides(
+    name: str, levels: int, num_stages: int, strides: Sequence[int] | None, hop_samples: int | None
+) -> list[int]:
+    """Strides of the stages between bands and latent frames.
+
+    Args:
+        name: Class, for errors.
+        levels: Depth of the packets.
+        num_stages: Number of strides.
+        strides: Given ones, or None for those that follow from `hop_samples`.
+        hop_samples: Samples per latent frame; None for what the strides give, or for 256 without these.
+
+    Raises:
+        OptionError: If strides and hop contradict each other, or no strides of powers of two give the hop.
+    """
+    if strides is not None:
+        given = 2**levels * math.prod(strides)
+        if hop_samples not in (None, given):
+            raise OptionError(
+                f"{name}: hop_samples is {hop_samples}, but {2**levels} bands and strides={list(strides)} "
+                f"make {given}",
+                "leave one of them out",
+            )
+        return list(strides)
+    hop_samples = 256 if hop_samples is None else hop_samples
+    power = hop_samples.bit_length() - 1 - levels
+    if num_stages < 1 or power < 0 or 2 ** (levels + power) != hop_samples:
         raise OptionError(
-            f"{name} is {channels}, but {packets.levels} levels of wavelet packets make {packets.num_bands} "
-            "bands of each audio channel",
-            f"give {packets.num_bands} times the audio channels",
+            f"{name}: hop_samples is {hop_samples}, which {2**levels} bands and {num_stages} stages whose "
+            "strides are powers of two cannot make",
+            f"give a power of two from {2**levels} on, or strides in its place",
         )
+    share, rest = divmod(power, num_stages)
+    return [2 ** (share + (stage < rest)) for stage in range(num_stages)]

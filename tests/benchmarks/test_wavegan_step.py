@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from datamodules.batch import Batch
 from lightning_modules.losses.adversarial import WassersteinLoss
 from lightning_modules.losses.gradient_penalty import GradientPenalty
-from lightning_modules.networks.discriminator import WaveGANTrunk
 from lightning_modules.networks.generator import WaveGANGenerator
 from lightning_modules.networks.heads import DenseScoreHead
+from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.schedules.updates import FixedUpdates
 from lightning_modules.wavegan import WaveGAN
 

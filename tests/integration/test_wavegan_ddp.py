@@ -16,7 +16,7 @@ from datamodules.batch import Batch
 from lightning_modules.losses.adversarial import WassersteinLoss
 from lightning_modules.losses.feature_mapping import FeatureStatistics
 from lightning_modules.losses.gradient_penalty import GradientPenalty
-from lightning_modules.networks.discriminator import WaveGANTrunk
+from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator
 from lightning_modules.networks.heads import DenseScoreHead, LinearFeatureHead

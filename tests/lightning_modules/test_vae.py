@@ -12,7 +12,7 @@ from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import StandardNormal
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
-from lightning_modules.networks.decoder import ConvNeXtDecoder, InverseSTFTHead
+from lightning_modules.networks.decoder import ConvNeXtDecoder
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.schedules.kl_weight import ConstantKLWeight, LinearWarmupKLWeight
 from lightning_modules.vae import VAE
@@ -31,7 +31,7 @@ def make_vae(channels: int = 1, **changes) -> VAE:
         "kl_weight": ConstantKLWeight(0.5),
         "optimizer": functools.partial(torch.optim.AdamW, lr=1e-2),
         "coarse_generator": CoarseGenerator(SIZE, HOP, channels, hidden_size=8),
-        "decoder": ConvNeXtDecoder(SIZE, InverseSTFTHead(8, HOP, channels), num_blocks=1),
+        "decoder": ConvNeXtDecoder(SIZE, 8, HOP, channels, num_blocks=1),
         "latent_size": SIZE,
         "spectral_loss": MultiResolutionSTFTLoss([128, 64]),
         "spectral_weight": 0.7,
@@ -44,7 +44,7 @@ def clip_vae(**changes) -> VAE:
     return make_vae(
         latent="clip",
         coarse_generator=CoarseGenerator(SIZE, CLIP, hidden_size=8, overlap=1),
-        decoder=ConvNeXtDecoder(3, InverseSTFTHead(8, HOP), num_blocks=1),
+        decoder=ConvNeXtDecoder(3, 8, HOP, num_blocks=1),
         **changes,
     )
 
@@ -233,7 +233,7 @@ def test_bfloat16_autocast_keeps_the_likelihood_and_the_output_in_float32():
             "channels is 2 but encoder.channels is 1",
         ),
         (
-            {"decoder": ConvNeXtDecoder(SIZE, InverseSTFTHead(8, 32), num_blocks=1)},
+            {"decoder": ConvNeXtDecoder(SIZE, 8, 32, num_blocks=1)},
             "encoder.hop_samples is 16 but decoder.hop_samples is 32",
         ),
         (

@@ -18,10 +18,10 @@ from lightning_modules.losses.adversarial import (
 from lightning_modules.losses.feature_mapping import FeatureStatistics, PairedFeatureDistance
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
-from lightning_modules.networks.discriminator import HiFiGANTrunk, MelGANTrunk, WaveGANTrunk
 from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.trunk import HiFiGANTrunk, MelGANTrunk, WaveGANTrunk
 from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
 from lightning_modules.schedules.learning_rate import WarmupCosine
 from lightning_modules.schedules.updates import AdaptiveUpdates, FixedUpdates

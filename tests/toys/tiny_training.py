@@ -18,12 +18,12 @@ from lightning_modules.losses.feature_mapping import FeatureStatistics
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
-from lightning_modules.networks.decoder import ConvNeXtDecoder, InverseSTFTHead
-from lightning_modules.networks.discriminator import WaveGANTrunk
+from lightning_modules.networks.decoder import ConvNeXtDecoder
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator
 from lightning_modules.networks.heads import DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.runs.resume import find_checkpoint
 from lightning_modules.schedules.kl_weight import LinearWarmupKLWeight
 from lightning_modules.schedules.learning_rate import WarmupCosine
@@ -47,7 +47,7 @@ def make_vae(optimizer: Any = None) -> VAE:
         LinearWarmupKLWeight(1.0, 10),
         optimizer or functools.partial(torch.optim.AdamW, lr=1e-3),
         CoarseGenerator(4, 64, hidden_size=8),
-        ConvNeXtDecoder(4, InverseSTFTHead(8, 64), num_blocks=1),
+        ConvNeXtDecoder(4, 8, 64, num_blocks=1),
         latent_size=4,
         spectral_loss=MultiResolutionSTFTLoss([256, 64]),
         lr_scheduler=functools.partial(WarmupCosine, total_steps=STEPS),

@@ -12,15 +12,14 @@ from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
 from lightning_modules.losses.adversarial import LeastSquaresLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
-from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead, InverseSTFTHead
-from lightning_modules.networks.discriminator import WaveGANTrunk
+from lightning_modules.networks.decoder import ConvNeXtDecoder
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import DenseScoreHead
-from lightning_modules.networks.multirate import MultirateDecoder, MultirateEncoder
+from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
-from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets
+from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder
 from lightning_modules.schedules.kl_weight import ConstantKLWeight
 from lightning_modules.schedules.updates import FixedUpdates
 from lightning_modules.vae import VAE
@@ -42,7 +41,7 @@ def make_vae(channels: int = 1) -> VAE:
         kl_weight=ConstantKLWeight(1.0),
         optimizer=adam,
         coarse_generator=CoarseGenerator(4, HOP, channels, hidden_size=8),
-        decoder=ConvNeXtDecoder(4, InverseSTFTHead(8, HOP, channels), num_blocks=1),
+        decoder=ConvNeXtDecoder(4, 8, HOP, channels, num_blocks=1),
         latent_size=4,
         channels=channels,
     )
@@ -56,11 +55,8 @@ def make_wavelet_vae() -> VAE:
     """The networks of the default experiment, small."""
     vae = make_vae()
     torch.manual_seed(0)
-    packets = WaveletPackets(2, "db2")
-    encoder = MultirateEncoder(packets.num_bands, widths=[6, 8], strides=[2, 2])
-    head = FullyConnectedHead(6, 2, channels=packets.num_bands)
-    vae.encoder = WaveletEncoder(encoder, packets)
-    vae.decoder = WaveletDecoder(MultirateDecoder(4, head, widths=[8, 6], strides=[2]), packets)
+    vae.encoder = WaveletEncoder(1, 2, "db2", widths=[6, 8], strides=[2, 2])
+    vae.decoder = WaveletDecoder(4, 1, 2, "db2", widths=[8, 6], strides=[2, 2])
     return vae.eval()
 
 
@@ -76,7 +72,7 @@ def make_clip_vae() -> VAE:
         kl_weight=ConstantKLWeight(1.0),
         optimizer=adam,
         coarse_generator=CoarseGenerator(4, CLIP, hidden_size=8, overlap=1),
-        decoder=ConvNeXtDecoder(3, InverseSTFTHead(8, HOP), num_blocks=1),
+        decoder=ConvNeXtDecoder(3, 8, HOP, num_blocks=1),
         latent_size=4,
         latent="clip",
     )

@@ -21,12 +21,12 @@ from lightning_modules.losses.adversarial import LeastSquaresLoss
 from lightning_modules.losses.feature_mapping import PairedFeatureDistance
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
-from lightning_modules.networks.decoder import ConvNeXtDecoder, InverseSTFTHead
-from lightning_modules.networks.discriminator import WaveGANTrunk
+from lightning_modules.networks.decoder import ConvNeXtDecoder
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.schedules.kl_weight import ConstantKLWeight
 from lightning_modules.schedules.updates import FixedUpdates
 from lightning_modules.vae import VAE
@@ -45,7 +45,7 @@ def make_vae(**changes) -> VAE:
         "kl_weight": ConstantKLWeight(1.0),
         "optimizer": functools.partial(torch.optim.AdamW, lr=5e-3),
         "coarse_generator": CoarseGenerator(4, 64, hidden_size=16),
-        "decoder": ConvNeXtDecoder(4, InverseSTFTHead(16, 64), num_blocks=1),
+        "decoder": ConvNeXtDecoder(4, 16, 64, num_blocks=1),
         "latent_size": 4,
         "spectral_loss": MultiResolutionSTFTLoss([256, 128]),
     }

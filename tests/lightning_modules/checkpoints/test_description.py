@@ -62,7 +62,7 @@ def test_description_has_the_form_of_an_experiment_file() -> None:
                 "init_args": {"offset": 0.5, "powers": [1, 2]},
             },
             "optimizer": {
-                "class_path": "torch.optim.adam.Adam",
+                "class_path": "torch.optim.Adam",
                 "init_args": {"lr": 0.25, "betas": [0.5, 0.9]},
             },
             "fail_at_step": -1,

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from lightning_modules.losses.gradient_penalty import GradientPenalty
-from lightning_modules.networks.discriminator import WaveGANTrunk
 from lightning_modules.networks.heads import DenseScoreHead
+from lightning_modules.networks.trunk import WaveGANTrunk
 
 
 def clips(seed: int) -> torch.Tensor:
@@ -62,7 +62,9 @@ def test_its_gradient_reaches_the_critic_as_torch_alone_says(monkeypatch):
         return torch.autograd.grad(penalty, [layer.weight for layer in trunk.layers])
 
     fast = grads()
-    monkeypatch.setattr("lightning_modules.networks.strided._by_matrix_products", lambda signal: False)
+    monkeypatch.setattr(
+        "lightning_modules.networks.strided_convolution._by_matrix_products", lambda signal: False
+    )
     monkeypatch.setattr(trunk.activation, "forward", lambda x: torch.nn.functional.leaky_relu(x, 0.2))
     for one, other in zip(fast, grads(), strict=True):
         assert one.abs().max() > 0

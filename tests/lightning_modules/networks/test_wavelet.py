@@ -1,12 +1,9 @@
 import pytest
 import pywt
 import torch
-from torch import nn
 
 from lightning_modules.errors import OptionError
-from lightning_modules.networks.decoder import ConvNeXtDecoder, FullyConnectedHead
-from lightning_modules.networks.encoder import ConvNeXtEncoder
-from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets
+from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder, WaveletPackets, band_strides
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -52,30 +49,40 @@ def test_gradients():
 
 def test_around_networks():
     packets = WaveletPackets(2, "haar")
-    encoder = WaveletEncoder(ConvNeXtEncoder(4, 8, strides=(2, 4), stem_channels=(6,), num_blocks=1), packets)
-    decoder = WaveletDecoder(
-        ConvNeXtDecoder(3, FullyConnectedHead(8, 8, channels=4), num_blocks=1), WaveletPackets(2, "haar")
-    )
-    assert (encoder.channels, encoder.hop_samples, encoder.hidden_size) == (1, 32, 8)
+    encoder = WaveletEncoder(2, 2, "haar", widths=[6, 8], strides=[2, 4])
+    decoder = WaveletDecoder(3, 2, 2, "haar", widths=[8, 6], strides=[4, 2])
+    assert (encoder.channels, encoder.hop_samples, encoder.hidden_size) == (2, 32, 8)
     assert (decoder.hop_samples, decoder.latent_size) == (32, 3)
-    waveform, latent = noise(2, 1, 96), noise(2, 3, 3)
+    waveform, latent = noise(2, 2, 96), noise(2, 3, 3)
     # the haar filters of two levels end where the next begin: no overlap, and nothing to lose at the borders
     torch.testing.assert_close(encoder(waveform), encoder.encoder(packets(waveform)))
     torch.testing.assert_close(packets(decoder(latent)), decoder.decoder(latent), atol=1e-6, rtol=1e-4)
 
 
-class Same(nn.Module):
-    """A network that hands on what it gets."""
+@pytest.mark.parametrize(
+    ("levels", "stages", "hop", "expected"),
+    [
+        (4, 2, 256, [4, 4]),
+        (5, 2, 256, [4, 2]),
+        (3, 2, None, [8, 4]),
+        (8, 2, 256, [1, 1]),
+        (2, 3, 64, [4, 2, 2]),
+    ],
+)
+def test_strides_follow_from_the_hop(levels, stages, hop, expected):
+    assert band_strides("X", levels, stages, None, hop) == expected
 
-    channels, hop_samples, hidden_size, latent_size = 16, 1, 16, 16
 
-    def forward(self, bands):
-        return bands
+def test_the_number_of_bands_alone_leaves_the_hop_as_it_is():
+    for levels in (3, 4, 5):
+        assert WaveletEncoder(levels=levels, widths=[4, 4]).hop_samples == 256
+        assert WaveletDecoder(3, levels=levels, widths=[4, 4]).hop_samples == 256
 
 
 def test_long_filters_meet_silence_around_the_clip_and_stay_where_they_are():
     packets = WaveletPackets(4, "db8")
-    encoder, decoder = WaveletEncoder(Same(), packets), WaveletDecoder(Same(), packets)
+    encoder, decoder = WaveletEncoder(widths=[16], strides=[1]), WaveletDecoder(16, widths=[16], strides=[1])
+    encoder.encoder = decoder.decoder = torch.nn.Identity()
     waveform = noise(1, 1, 2048)
     output = decoder(encoder(waveform))
     inside = slice(packets.overlap, -packets.overlap)
@@ -101,10 +108,14 @@ def test_bands_stay_in_full_precision_under_autocast():
         (lambda: WaveletPackets(0), "levels is 0"),
         (lambda: WaveletPackets(2, "bior2.2"), "wavelet is 'bior2.2', which is no orthogonal wavelet"),
         (lambda: WaveletPackets(2, "morlet"), "wavelet is 'morlet'"),
+        (lambda: WaveletEncoder(widths=[4], strides=[4, 4]), r"widths=\[4\] and strides=\[4, 4\]"),
         (
-            lambda: WaveletEncoder(ConvNeXtEncoder(3, 8), WaveletPackets(2)),
-            "encoder.channels is 3, but 2 levels of wavelet packets make 4 bands",
+            lambda: WaveletEncoder(widths=[4], strides=[4], hop_samples=128),
+            r"WaveletEncoder: hop_samples is 128, but 16 bands and strides=\[4\] make 64",
         ),
+        (lambda: WaveletDecoder(2, widths=[4], hop_samples=96), "hop_samples is 96, which 16 bands"),
+        (lambda: WaveletDecoder(2, widths=[4], hop_samples=8), "hop_samples is 8, which 16 bands"),
+        (lambda: WaveletEncoder(widths=[]), "256, which 16 bands and 0 stages"),
     ],
 )
 def test_options_that_make_no_sense(make, message):

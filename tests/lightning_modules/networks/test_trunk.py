@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lightning_modules.networks.discriminator import (
+from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.trunk import (
     HiFiGANTrunk,
     MelGANTrunk,
     PeriodTrunk,
     WaveGANTrunk,
 )
-from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
 
 
 def count(network: torch.nn.Module) -> int:
@@ -127,26 +127,3 @@ def test_a_length_that_no_period_divides_is_reflected():
     short = torch.randn(1, 1, 25)
     whole = torch.cat([short, short[..., [-2, -3, -4]]], dim=2)
     assert torch.equal(trunk(short)[0][-1], trunk(whole)[0][-1])
-
-
-def test_scores_of_each_critic():
-    trunk = HiFiGANTrunk(16, 2, 16)
-    maps = trunk(torch.randn(2, 1, 2048))
-    scores = ConvolutionalScoreHead(trunk.hidden_sizes)(maps)
-    assert [len(score) for score in scores] == [2, 2, 2, 4, 6, 10, 14, 22]
-
-
-def test_converter_gives_every_feature_frame_that_a_trunk_frame_spans():
-    torch.manual_seed(0)
-    head = LinearFeatureHead(6, feature_size=3, frames_per_step=2)
-    hidden = torch.randn(2, 6, 4)
-    converted = head([[hidden]])
-    assert converted.shape == (2, 3, 8)
-    weight, bias = head.output.weight.view(2, 3, 6), head.output.bias.view(2, 3)
-    torch.testing.assert_close(converted[1, :, 5], weight[1] @ hidden[1, :, 2] + bias[1])
-
-
-def test_a_score_head_for_another_length():
-    trunk = WaveGANTrunk(1024, 1)
-    with pytest.raises(ValueError, match="num_frames is 16, but the trunk gives 32"):
-        DenseScoreHead(trunk.hidden_sizes[0])(trunk(torch.zeros(1, 1, 2048)))

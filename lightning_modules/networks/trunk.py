@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from lightning_modules.networks.activations import LeakyReLU, PhaseShuffle
-from lightning_modules.networks.generator import strides_for
-from lightning_modules.networks.strided import StridedConvolution
+from lightning_modules.networks.generator import FIRST_FRAMES, strides_for
+from lightning_modules.networks.leaky_relu import LeakyReLU
+from lightning_modules.networks.phase_shuffle import PhaseShuffle
+from lightning_modules.networks.strided_convolution import StridedConvolution
 
 FeatureMaps = list[list[Tensor]]
 """Of each critic in a trunk, the feature map after each of its layers, (N, H, L).
@@ -35,7 +36,7 @@ class Trunk(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, waveform: Tensor) -> FeatureMaps:
-        """Look at clips.
+        """Give the feature maps of clips.
 
         Args:
             waveform: (B, C, T).
@@ -43,6 +44,15 @@ class Trunk(nn.Module, ABC):
         Returns:
             The maps of each critic, from its first layer to its last.
         """
+
+
+def trunk_size(clip_samples: int, model_size: int) -> int:
+    """Features of the last map of a `WaveGANTrunk`: 16 d for 16,384 samples.
+
+    Raises:
+        OptionError: If `clip_samples` is not a length that WaveGAN's layers have.
+    """
+    return model_size * 2 ** (len(strides_for(clip_samples)) - 1)
 
 
 class WaveGANTrunk(Trunk):
@@ -88,7 +98,7 @@ class WaveGANTrunk(Trunk):
         strides = strides_for(clip_samples)
         sizes = [model_size * 2**power for power in range(len(strides))]
         self.hidden_sizes = sizes[-1:]
-        self.hop_samples = clip_samples // 16
+        self.hop_samples = clip_samples // FIRST_FRAMES
         self.layers = nn.ModuleList(
             StridedConvolution(fan_in, fan_out, kernel_size, stride)
             for fan_in, fan_out, stride in zip([channels, *sizes], sizes, strides, strict=False)

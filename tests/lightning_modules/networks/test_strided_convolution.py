@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lightning_modules.networks.strided import (
+from lightning_modules.networks.strided_convolution import (
     Convolve,
     ConvolveTransposed,
     Correlate,
@@ -94,7 +94,9 @@ def test_layers_agree_with_the_path_that_a_gpu_or_half_precision_takes(layer, ch
     signal = torch.randn(2, 24, channels, requires_grad=True)
     fast = network(signal)
     (fast_grad,) = torch.autograd.grad(fast.square().sum(), signal)
-    monkeypatch.setattr("lightning_modules.networks.strided._by_matrix_products", lambda signal: False)
+    monkeypatch.setattr(
+        "lightning_modules.networks.strided_convolution._by_matrix_products", lambda signal: False
+    )
     native = network(signal)
     (native_grad,) = torch.autograd.grad(native.square().sum(), signal)
     torch.testing.assert_close(fast, native, rtol=1e-5, atol=1e-6)
