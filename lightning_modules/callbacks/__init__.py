@@ -6,8 +6,9 @@ from lightning_modules.callbacks.ema import EMA
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.callbacks.gradients import GradientNorm
 from lightning_modules.callbacks.guard import GradientGuard
-from lightning_modules.callbacks.health import Finding, Health
+from lightning_modules.callbacks.health import Health
 from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
+from lightning_modules.callbacks.note_comparison import EvenlySpread, NoteComparison
 from lightning_modules.callbacks.prediction_writer import PredictionWriter
 from lightning_modules.callbacks.symptoms import Symptom
 from lightning_modules.callbacks.throughput import Throughput
@@ -18,11 +19,12 @@ __all__ = [
     "ClipChoice",
     "ClipValues",
     "Evaluation",
-    "Finding",
+    "EvenlySpread",
     "GradientGuard",
     "GradientNorm",
     "Health",
     "ListeningReport",
+    "NoteComparison",
     "PairedComparison",
     "PredictionWriter",
     "SetComparison",

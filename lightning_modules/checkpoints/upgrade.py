@@ -1,8 +1,8 @@
 """Descriptions in checkpoints and density files of an older format, brought to the present one.
 
 Format 2 names classes as their rooms export them (`lightning_modules.networks.WaveletEncoder`), and its
-wavelet networks and decoders have plain numbers in place of the networks that they now build. Weights keep
-their names.
+wavelet networks and decoders have plain numbers in place of the networks that they now build; log-mel
+features are counted over all channels. Weights keep their names.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def upgraded(content: dict[str, Any], name: str, where: str) -> dict[str, Any]:
         )
     try:
         return {**content, "format": FORMAT, name: from_format_1(content[name])}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{where} has the format 1, and a description that no version has written ({error!r})",
             "use another checkpoint of the run",
@@ -118,10 +118,15 @@ def _wavelet(part: str, strided: str) -> Callable[[Description], Description]:
                 "version builds",
                 "install version 0.1.0 to open it",
             )
-        channels = inner["init_args"]["channels"] // 2 ** packets["levels"]
+        channels = inner["init_args"]["channels"] >> packets["levels"]
         return {**inner["init_args"], **packets, "channels": channels, "hop_samples": None}
 
     return flatten
+
+
+def _log_mel_features(old: Description) -> Description:
+    kept = {name: value for name, value in old.items() if name != "num_mels"}
+    return {**kept, "feature_size": old["num_mels"] * old["channels"]}
 
 
 _NETWORKS = "lightning_modules.networks"
@@ -130,5 +135,6 @@ _ARGUMENTS: dict[str, Callable[[Description], Description]] = {
     f"{_NETWORKS}.ConvNeXtDecoder": _convnext_decoder,
     f"{_NETWORKS}.WaveletEncoder": _wavelet("encoder", f"{_NETWORKS}.StridedEncoder"),
     f"{_NETWORKS}.WaveletDecoder": _wavelet("decoder", f"{_NETWORKS}.StridedDecoder"),
+    f"{_NETWORKS}.LogMelFeatures": _log_mel_features,
 }
 """What became of the arguments of a class."""

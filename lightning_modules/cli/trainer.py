@@ -1,7 +1,6 @@
 """`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
 
 import argparse
-import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -68,7 +67,6 @@ class TrainerCLI(LightningCLI):
             omegaconf_absolute_to_relative_paths=True, instantiate_subclass_spec_in_any=False
         )
         OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
-        OmegaConf.register_resolver("product", lambda *factors: math.prod(factors), replace=True)
         # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
         usage = "lightning %s [--config FILE.yaml …] [--KEY VALUE …]"
         return cls(

@@ -14,6 +14,7 @@ from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.log_mel import LogMelLoss
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss, SpectralLoss
 from lightning_modules.losses.terms import Term
+from lightning_modules.losses.transcription import NoteTargets, TranscriptionLosses
 
 __all__ = [
     "ELBO",
@@ -26,9 +27,11 @@ __all__ = [
     "LogMelLoss",
     "MultiResolutionSTFTLoss",
     "NonSaturatingLoss",
+    "NoteTargets",
     "PairedFeatureDistance",
     "SpectralLoss",
     "Term",
+    "TranscriptionLosses",
     "Verdict",
     "WassersteinLoss",
 ]

@@ -2,14 +2,15 @@
 
 from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.metrics.distances import Moments
-from lightning_modules.metrics.embeddings import ClapEmbedding, CrepeEmbedding, Embedding, LogMelStatistics
-from lightning_modules.metrics.frechet import (
-    Diversity,
-    EmbeddedClips,
-    FrechetDistance,
-    FrechetLogMel,
-    KernelDistance,
+from lightning_modules.metrics.embeddings import (
+    ClapEmbedding,
+    CrepeEmbedding,
+    Embedding,
+    LogMelStatistics,
+    TranskunEmbedding,
 )
+from lightning_modules.metrics.frechet import Diversity, EmbeddedClips, FrechetLogMel
+from lightning_modules.metrics.functional import EnergySums
 from lightning_modules.metrics.intervals import Interval
 from lightning_modules.metrics.reconstruction import (
     ChromaSimilarity,
@@ -19,6 +20,7 @@ from lightning_modules.metrics.reconstruction import (
     OnsetFScore,
     ScaleInvariantSDR,
 )
+from lightning_modules.metrics.transcription import NoteListener
 
 __all__ = [
     "ActiveUnits",
@@ -29,14 +31,15 @@ __all__ = [
     "Diversity",
     "EmbeddedClips",
     "Embedding",
-    "FrechetDistance",
+    "EnergySums",
     "FrechetLogMel",
     "Interval",
-    "KernelDistance",
     "LogMelDistance",
     "LogMelStatistics",
     "Moments",
     "MultiScaleSpectralDistance",
+    "NoteListener",
     "OnsetFScore",
     "ScaleInvariantSDR",
+    "TranskunEmbedding",
 ]

@@ -22,9 +22,17 @@ from lightning_modules.networks.heads import (
     WaveGANFeatureHead,
     WaveGANScoreHead,
 )
+from lightning_modules.networks.key_curve import KeyCurve
 from lightning_modules.networks.leaky_relu import LeakyReLU
+from lightning_modules.networks.note_generator import NoteGenerator
+from lightning_modules.networks.note_noise import NoteNoise
+from lightning_modules.networks.note_picker import NotePicker
+from lightning_modules.networks.partials import Components
 from lightning_modules.networks.phase_shuffle import PhaseShuffle
+from lightning_modules.networks.piano import DifferentiablePiano, Moments
+from lightning_modules.networks.piano_tone import PianoTone, Tone
 from lightning_modules.networks.residual_unit import ResidualUnit, Snake
+from lightning_modules.networks.room import Room
 from lightning_modules.networks.strided_convolution import (
     Convolve,
     ConvolveTransposed,
@@ -32,6 +40,7 @@ from lightning_modules.networks.strided_convolution import (
     StridedConvolution,
     StridedTransposedConvolution,
 )
+from lightning_modules.networks.transcriber import LogFrequencySpectrogram, NoteLogits, Transcriber
 from lightning_modules.networks.trunk import (
     ConvolutionalCritic,
     HiFiGANTrunk,
@@ -56,6 +65,7 @@ __all__ = [
     "CausalBlock",
     "CausalNetwork",
     "CoarseGenerator",
+    "Components",
     "ConvNeXtBlock",
     "ConvNeXtDecoder",
     "ConvNeXtEncoder",
@@ -67,6 +77,7 @@ __all__ = [
     "Correlate",
     "Decoder",
     "DenseScoreHead",
+    "DifferentiablePiano",
     "Encoder",
     "FeatureEncoder",
     "FeatureGenerator",
@@ -76,24 +87,35 @@ __all__ = [
     "HiFiGANResidual",
     "HiFiGANTrunk",
     "InverseSTFTHead",
+    "KeyCurve",
     "LatentGenerator",
     "LeakyReLU",
     "LinearFeatureHead",
+    "LogFrequencySpectrogram",
     "LogMelFeatures",
     "Mean",
     "MelGANGenerator",
     "MelGANResidual",
     "MelGANTrunk",
+    "Moments",
     "MultiScaleTrunk",
+    "NoteGenerator",
+    "NoteLogits",
+    "NoteNoise",
+    "NotePicker",
     "PeriodTrunk",
     "PhaseShuffle",
+    "PianoTone",
     "ResidualUnit",
+    "Room",
     "ScoreHead",
     "Snake",
     "StridedConvolution",
     "StridedDecoder",
     "StridedEncoder",
     "StridedTransposedConvolution",
+    "Tone",
+    "Transcriber",
     "TransposedStack",
     "Trunk",
     "UpsamplingVocoder",

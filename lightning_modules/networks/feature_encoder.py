@@ -1,4 +1,4 @@
-"""Features of a signal: what a conditional generator starts from, and what F converts waveforms to."""
+"""Features of a signal: the input of a conditional generator, and the target of the converter F."""
 
 from abc import ABC, abstractmethod
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, power_to_db
+from lightning_modules.errors import OptionError
 from lightning_modules.networks.encoder import AUDIO_SCALE
 from lightning_modules.networks.generator import strides_for_hop
 from lightning_modules.networks.leaky_relu import LeakyReLU
@@ -40,14 +41,17 @@ class FeatureEncoder(nn.Module, ABC):
 
 
 class LogMelFeatures(FeatureEncoder):
-    """Log-mel spectrogram, -100 to 0 dB brought to -1 to 1; the mel bands of all channels side by side.
+    """Log-mel spectrogram, -100 to 0 dB brought to -1 to 1; the bands of all channels side by side.
 
     Args:
         sample_rate: Rate of the audio in Hz.
         hop_samples: Samples per frame.
         fft_samples: Window length in samples.
-        num_mels: Mel bands M.
-        channels: Audio channels C; there are C * M features.
+        feature_size: Features F: F / C mel bands of each channel.
+        channels: Audio channels C.
+
+    Raises:
+        OptionError: If the features cannot be shared out evenly.
     """
 
     FLOOR_DB = -100.0
@@ -57,17 +61,21 @@ class LogMelFeatures(FeatureEncoder):
         sample_rate: int,
         hop_samples: int = 256,
         fft_samples: int = 1024,
-        num_mels: int = 80,
+        feature_size: int = 80,
         channels: int = 1,
     ) -> None:
         super().__init__()
         self.sample_rate = sample_rate
         self.hop_samples = hop_samples
         self.fft_samples = fft_samples
-        self.num_mels = num_mels
+        self.feature_size = feature_size
         self.channels = channels
-        self.feature_size = channels * num_mels
-        self.mel = MelSpectrogram(sample_rate, fft_samples, hop_samples, num_mels)
+        if feature_size % channels:
+            raise OptionError(
+                f"LogMelFeatures: feature_size is {feature_size}, which {channels} channels cannot share",
+                f"give a multiple of {channels}",
+            )
+        self.mel = MelSpectrogram(sample_rate, fft_samples, hop_samples, feature_size // channels)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """See `FeatureEncoder.forward`; frame n is centred on the first sample of its hop."""

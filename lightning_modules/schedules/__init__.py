@@ -1,4 +1,4 @@
-"""Quantities that change with training: the weight of the KL term, and who trains at a step."""
+"""Schedules over training: the weight of the KL term, the learning rate, the turns of critic and generator."""
 
 from lightning_modules.schedules.kl_weight import (
     ConstantKLWeight,

@@ -1,4 +1,4 @@
-"""Who trains at this step: the critic (D and F on W) or the generator G."""
+"""Schedules of updates: how many of the critic (D and F on W) come before one of the generator G."""
 
 from abc import ABC, abstractmethod
 

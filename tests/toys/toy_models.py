@@ -100,7 +100,7 @@ def make_wavegan(generator=None, feature_encoder=None, channels: int = 1) -> Wav
 
 
 def make_vocoder(channels: int = 1) -> WaveGAN:
-    features = LogMelFeatures(RATE, 64, 256, MELS, channels)
+    features = LogMelFeatures(RATE, 64, 256, channels * MELS, channels)
     return make_wavegan(WaveGANVocoder(channels * MELS, 64, 4, channels), features, channels)
 
 

@@ -15,6 +15,7 @@ from lightning_modules import load_module
 from lightning_modules.base import GenerativeModule
 from lightning_modules.checkpoints.description import describe, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
+from lightning_modules.checkpoints.upgrade import FORMAT
 from lightning_modules.errors import CheckpointError
 
 
@@ -185,7 +186,7 @@ def test_description_that_does_not_fit_this_version(tmp_path: Path) -> None:
     content = torch.load(path, weights_only=True)
     content[KEY]["format"] = 99
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match="has the format 99; this version reads format 1"):
+    with pytest.raises(CheckpointError, match="has the format 99; this version reads the formats 1 to 2"):
         load_module(path)
     gone = {"class_path": "toy_experiment.Gone", "init_args": {}}
     with pytest.raises(
@@ -201,7 +202,7 @@ def test_description_that_does_not_fit_this_version(tmp_path: Path) -> None:
 
 def changed(path: Path, description: dict[str, Any]) -> Path:
     content = torch.load(path, weights_only=True)
-    content[KEY].update(format=1, module=description)
+    content[KEY].update(format=FORMAT, module=description)
     torch.save(content, path)
     return path
 

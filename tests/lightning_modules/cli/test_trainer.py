@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from lightning_modules.cli import main, user_error_text
 from lightning_modules.cli.trainer import TrainerCLI, auto_precision
@@ -194,10 +195,43 @@ def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path 
     cli.model.on_save_checkpoint({})  # every role describes itself
 
 
-def test_the_default_vae_in_stereo_takes_one_option(start) -> None:
-    model = start("fit", "--config", EXPERIMENTS / "vae.yaml", "--data.channels", "2", *LOCAL).model
+@pytest.mark.parametrize("experiment", COMPLETE, ids=lambda path: path.stem)
+def test_stereo_takes_one_option(start, experiment: Path) -> None:
+    model = start("fit", "--config", experiment, "--data.channels", "2", *LOCAL).model
     assert model.channels == 2
-    assert model.reconstruct(torch.zeros(1, 2, 1000)).shape == (1, 2, 1000)
+    model.on_save_checkpoint({})
+    if model.can_reconstruct:
+        assert model.reconstruct(torch.zeros(1, 2, 1000)).shape == (1, 2, 1000)
+
+
+@pytest.mark.parametrize("experiment", COMPLETE, ids=lambda path: path.stem)
+def test_another_clip_length_takes_one_option(start, experiment: Path) -> None:
+    model = start("fit", "--config", experiment, "--data.clip_samples", "65536", *LOCAL).model
+    assert model.clip_samples == 65_536
+
+
+@pytest.mark.parametrize("levels", [3, 5])
+def test_another_number_of_bands_takes_one_option(start, levels: int) -> None:
+    option = ["--model.encoder.levels", str(levels)]
+    model = start("fit", "--config", EXPERIMENTS / "vae.yaml", *option, *LOCAL).model
+    assert model.encoder.packets.num_bands == model.decoder.packets.num_bands == 2**levels
+    assert model.encoder.hop_samples == 256
+
+
+def nesting(value: object) -> int:
+    """Levels of mappings inside mappings below a value."""
+    if isinstance(value, list):
+        return max(map(nesting, value), default=0)
+    if not isinstance(value, dict):
+        return 0
+    return 1 + max(map(nesting, value.values()), default=0)
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_experiments_are_flat(path: Path) -> None:
+    # the document, and four levels in it: model, init_args, a part, its init_args
+    assert nesting(yaml.safe_load(path.read_text())) <= 5
+    assert len(path.read_text().splitlines()) <= 90
 
 
 @pytest.mark.parametrize("change", sorted(EXPERIMENTS.glob("ablations/*.yaml")), ids=lambda path: path.stem)

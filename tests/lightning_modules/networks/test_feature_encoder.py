@@ -2,13 +2,14 @@ import pytest
 import torch
 
 from lightning_modules.audio.spectrogram import MelSpectrogram
+from lightning_modules.errors import OptionError
 from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, LogMelFeatures
 
 
 def test_log_mel_features_are_scaled_decibels():
     torch.manual_seed(0)
     waveform = 0.1 * torch.randn(2, 2, 2048)
-    features = LogMelFeatures(16000, hop_samples=256, num_mels=10, channels=2)(waveform)
+    features = LogMelFeatures(16000, hop_samples=256, feature_size=20, channels=2)(waveform)
     assert features.shape == (2, 20, 8)
     power = MelSpectrogram(16000, 1024, 256, 10)(waveform)  # (2, 2, 10, 9)
     expected = 1 + 10 * power.log10() / 50
@@ -33,3 +34,8 @@ def test_learned_features_have_the_generators_rate():
 def test_a_hop_that_cannot_be():
     with pytest.raises(ValueError, match="hop_samples is 200"):
         ConvolutionalFeatures(hop_samples=200)
+
+
+def test_features_that_the_channels_cannot_share():
+    with pytest.raises(OptionError, match="feature_size is 81, which 2 channels cannot share"):
+        LogMelFeatures(16000, feature_size=81, channels=2)
