@@ -233,7 +233,7 @@ def _by_matrix_products(signal: Tensor) -> bool:
 
 
 class _Strided(nn.Module):
-    """What the two layers share: the weight (K, C, H), C channels on the fine side, H on the coarse one."""
+    """A layer with the weight (K, C, H): C channels on the fine side, H on the coarse one."""
 
     def __init__(
         self, fine_channels: int, coarse_channels: int, out_channels: int, kernel_size: int, stride: int

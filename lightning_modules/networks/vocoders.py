@@ -70,7 +70,7 @@ class HiFiGANResidual(nn.Module):
 
 
 class UpsamplingVocoder(FeatureGenerator):
-    """What MelGAN and HiFi-GAN share: transposed convolutions, each followed by residual blocks.
+    """The common part of MelGAN and HiFi-GAN: transposed convolutions, each followed by residual blocks.
 
     A subclass fills `residuals` with one module for each of `sizes`, (B, H, L) -> (B, H, L).
 

@@ -1,4 +1,4 @@
-"""Schedules over training: the weight of the KL term, the learning rate, the turns of critic and generator."""
+"""Schedules over training: weight of the KL term, learning rate, turns of critic and generator."""
 
 from lightning_modules.schedules.kl_weight import (
     ConstantKLWeight,

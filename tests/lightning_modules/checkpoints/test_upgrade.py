@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.checkpoints.description import KEY, describe, load_module
+from lightning_modules import load_module
+from lightning_modules.checkpoints.description import describe
+from lightning_modules.checkpoints.file import KEY
 from lightning_modules.checkpoints.upgrade import FORMAT, exported_path, from_format_1, upgraded
 from lightning_modules.errors import CheckpointError
 from lightning_modules.inference.density import load_density
