@@ -13,11 +13,7 @@ from datamodules.batch import Batch
 from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
-<<<<<<< HEAD
-from lightning_modules.distributions.priors import Prior
-=======
-from lightning_modules.errors import CheckpointError, OptionError
->>>>>>> 1eb1ee5 (wip)
+from lightning_modules.errors import OptionError
 
 
 class AudioModel(Protocol):

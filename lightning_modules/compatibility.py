@@ -7,11 +7,11 @@ from lightning_modules.losses.feature_mapping import FeatureMapping
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
-from lightning_modules.networks.discriminator import Trunk
 from lightning_modules.networks.encoder import Encoder
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
+from lightning_modules.networks.trunk import Trunk
 
 
 class WaveGANParts(Protocol):
