@@ -69,6 +69,8 @@ def read_index(source: ByteSource) -> dict[str, ZipMember]:
             f"{source.location} is no complete zip archive ({error}); it has {source.size:,} bytes",
             "download it again: it was cut off, or is something else",
         ) from error
+    if not all(info.filename for info in infos):
+        raise ReleaseError(f"{source.location} holds a member without a name", "get the official archive")
     members = [_checked(info, source.location) for info in infos if not info.is_dir()]
     return _by_name(_with_limits(members, directory, source.location), source.location)
 

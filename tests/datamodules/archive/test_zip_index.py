@@ -53,3 +53,12 @@ def test_text_and_back(path: Path) -> None:
     for damaged in ("[[1]]", "[", "5", text.replace("0", '"0"', 1).replace("100", '"100"'), "[" * 100_000):
         with pytest.raises(ValueError):
             index_from_json(damaged)
+
+
+def test_a_member_without_a_name_is_refused(path: Path) -> None:
+    """Its length is 0 in the directory; the bytes that follow count as a comment."""
+    raw = path.read_bytes()
+    at = raw.index(b"PK\x01\x02")
+    path.write_bytes(raw[: at + 28] + b"\0\0\0\0\5\0" + raw[at + 34 :])
+    with pytest.raises(ReleaseError, match="holds a member without a name"):
+        read_index(LocalFile(path))
