@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_modules.base import load_module
+    from lightning_modules.transcriber import PianoTranscriber
     from lightning_modules.vae import VAE
     from lightning_modules.wavegan import WaveGAN
 
-__all__ = ["VAE", "WaveGAN", "load_module"]
+__all__ = ["VAE", "PianoTranscriber", "WaveGAN", "load_module"]
 
 _MODULES = {
+    "PianoTranscriber": "lightning_modules.transcriber",
     "VAE": "lightning_modules.vae",
     "WaveGAN": "lightning_modules.wavegan",
     "load_module": "lightning_modules.base",

@@ -114,8 +114,11 @@ class OutputFolder:
 
     def sink(self, name: str, sample_rate: int, channels: int) -> AudioSink:
         """Start a WAV file under a name like `name` that is not taken yet; a long name is shortened."""
+        return AudioSink(self._free_path(name), sample_rate, channels)
+
+    def _free_path(self, name: str) -> Path:
         short = os.fsdecode(os.fsencode(Path(name).stem)[:LONGEST_STEM]) + Path(name).suffix
-        return AudioSink(free_path(self.path / short), sample_rate, channels)
+        return free_path(self.path / short)
 
     def write_clip(
         self, name: str, waveform: NDArray[Any], sample_rate: int, facts: Mapping[str, Any]
@@ -131,12 +134,18 @@ class OutputFolder:
         self.files.append({**written._asdict(), **facts})
         return written
 
-    def write_bytes(self, name: str, content: bytes, facts: Mapping[str, Any]) -> None:
-        """Write any file, whole or not at all, and note it in the manifest."""
-        with whole_file(self.path / name) as part:
+    def write_bytes(self, name: str, content: bytes, facts: Mapping[str, Any]) -> str:
+        """Write any file, whole or not at all, and note it in the manifest.
+
+        Returns:
+            Its name: one like `name` that is not taken yet; a long name is shortened.
+        """
+        path = self._free_path(name)
+        with whole_file(path) as part:
             part.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        self.files.append({"file": name, "num_bytes": len(content), "sha256": digest, **facts})
+        self.files.append({"file": path.name, "num_bytes": len(content), "sha256": digest, **facts})
+        return path.name
 
     def write_manifest(self, module: "GenerativeModule", **facts: Any) -> None:  # noqa: ANN401 (JSON)
         """Write what was made, from which model, with which options."""
