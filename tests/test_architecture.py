@@ -97,7 +97,6 @@ def in_package(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
 
 
-@pytest.mark.xfail(reason="being mended")
 def test_arrows_run_down():
     wrong = []
     for module, imported in IMPORTS.items():
@@ -111,14 +110,12 @@ def test_arrows_run_down():
     assert not wrong, "\n".join(sorted(wrong))
 
 
-@pytest.mark.xfail(reason="being mended")
 def test_every_module_has_a_rank():
     entry = {"lightning_modules", "lightning_modules.__main__"}
     models = {module for module in MODULES if in_package(module, "lightning_modules")} - entry
     assert not [module for module in models if rank_of(module) is None]
 
 
-@pytest.mark.xfail(reason="being mended")
 def test_no_import_circles():
     """Imports of a package by its own modules are left out: `__init__` re-exports them."""
     seen: dict[str, int] = {}
@@ -160,7 +157,6 @@ def test_only_the_command_line_imports_the_data_modules():
     assert not {module for module in users if not in_package(module, "lightning_modules.cli")}
 
 
-@pytest.mark.xfail(reason="being mended")
 @pytest.mark.parametrize("room", FREE_OF_LIGHTNING)
 def test_pure_rooms_do_not_know_lightning(room):
     for path in (ROOT / "lightning_modules" / room).rglob("*.py"):
@@ -171,7 +167,6 @@ def test_nothing_is_called_utils():
     assert not [path for path in SOURCES if "util" in path.stem]
 
 
-@pytest.mark.xfail(reason="being mended")
 @pytest.mark.parametrize("package", PACKAGES)
 def test_at_most_eight_loose_files(package):
     assert len(list((ROOT / package).glob("*.py"))) <= 8
