@@ -13,6 +13,8 @@ import yaml
 from wandb_server import API_KEY, WandbServer, serving
 
 from lightning_modules.cli import main
+from lightning_modules.sweeps.search import ended_trials, open_study
+from lightning_modules.sweeps.sweep_file import load_sweep
 from lightning_modules.sweeps.trial_process import trial_command
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -85,6 +87,24 @@ def check(server: WandbServer, runs: int) -> None:
             assert (folder / "samples/step_000008" / kind).read_bytes() in run.files.values(), kind
     assert len({run.config["model"]["init_args"]["network"]["init_args"]["initial"] for run in
                 (server.runs[name] for name in sweep.runs)}) == runs  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_same_file_is_searched_without_an_account(
+    server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trials of `lightning sweep` are runs of the same program with the same option."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    main(["sweep", "sweep.yaml", "--count=2", "--sweeps_dir=sweeps"])
+    default, *tried = ended_trials(open_study(load_sweep(Path("sweep.yaml")), Path("sweeps/toy/journal.log")))
+    assert len(tried) == 2
+    for trial in (default, *tried):
+        config = yaml.safe_load(
+            (Path("sweeps/toy") / trial.user_attrs["outcome"]["run_id"] / "config.yaml").read_text()
+        )
+        assert config["model"]["init_args"]["network"]["init_args"]["initial"] == trial.params[OPTION]
+        assert len(trial.intermediate_values) == 2
+    assert server.sweeps == {}, "W&B hears nothing of it"
 
 
 @pytest.mark.slow

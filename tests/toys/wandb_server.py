@@ -6,7 +6,6 @@ else. `python wandb_server.py PORT` serves until it is killed.
 
 import gzip
 import json
-import random
 import re
 import socket
 import threading
@@ -210,34 +209,21 @@ class WandbServer(ThreadingHTTPServer):
         return {"commitArtifact": {"artifact": {"id": identity, "digest": "d"}}}
 
     def next_command(self, sweep_name: str) -> dict[str, Any]:
-        """What an idle agent is to do: the run that W&B's engine suggests after those that ended."""
-        from sweeps import RunState, SweepRun, next_run
-
+        """What an idle agent is to do: a run with values drawn within their bounds."""
         sweep = self.sweeps[sweep_name]
         if len(sweep.runs) >= sweep.limit:
             return {"type": "exit"}
-        known = []
-        for name, parameters in sweep.runs.items():
-            run = self.runs.get(name)
-            known.append(
-                SweepRun(
-                    name=name,
-                    config=parameters,
-                    state=RunState.finished if run and run.exit_code == 0 else RunState.failed,
-                    history=run.history if run else [],
-                    summaryMetrics=run.summary if run else {},
-                )
-            )
-        # runs in this process seed these generators: without this, all would get the same suggestion
-        random.seed(len(known))
-        np.random.seed(len(known))
-        suggested = next_run(sweep.config, known)
+        generator = np.random.default_rng(len(sweep.runs))
+        chosen = {
+            name: {"value": float(generator.uniform(bounds["min"], bounds["max"]))}
+            for name, bounds in sweep.config["parameters"].items()
+        }
         name = f"{sweep_name}-{len(sweep.runs)}"
-        sweep.runs[name] = suggested.config
+        sweep.runs[name] = chosen
         return {
             "type": "run",
             "run_id": name,
-            "args": suggested.config,
+            "args": chosen,
             "program": sweep.config.get("program"),
         }
 
