@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.errors import OptionError
+
 INT16_SCALE = 1.0 / 32768.0
 
 
@@ -100,6 +102,10 @@ class NoteBatch(NamedTuple):
         """Onsets in seconds, (B, M) float32."""
         return (self.onset_sample.float() + self.onset_fraction) / sample_rate
 
+    def to(self, device: torch.device) -> "NoteBatch":
+        """The same on another device."""
+        return NoteBatch(*(each.to(device) for each in self))
+
     def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> "NoteBatch":
         """The notes of some of the clips, counted from a later sample; `stop` limits the pedals."""
         own = NoteBatch(*(each[clips] for each in self))
@@ -128,6 +134,33 @@ class Batch(NamedTuple):
     performance: Tensor
     start_sample: Tensor
     notes: NoteBatch | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        notes = None if self.notes is None else self.notes.to(device)
+        waveform, performance, start_sample = (each.to(device) for each in self[:3])
+        return Batch(waveform, performance, start_sample, notes)
+
+    def known_notes(self) -> NoteBatch:
+        """The notes.
+
+        Raises:
+            OptionError: If there are none.
+        """
+        if self.notes is None:
+            raise OptionError(
+                "the model reads notes, but a batch came without any",
+                "train on data that has notes: MaestroDataModule with with_notes auto or true",
+            )
+        return self.notes
+
+    def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> "Batch":
+        """Samples `start` to before `stop` of some of the clips, as copies; `sample_rate` in Hz."""
+        waveform = self.waveform[clips, :, start:stop].clone()
+        notes = self.notes
+        if notes is not None:
+            notes = notes.part(clips, start, start + waveform.shape[-1], sample_rate)
+        return Batch(waveform, self.performance[clips], self.start_sample[clips] + start, notes)
 
 
 class PcmBatch(NamedTuple):

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, NoteBatch
 from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
@@ -101,6 +101,31 @@ class HasLatents(AudioModel, Protocol):
         """
 
 
+@runtime_checkable
+class RendersNotes(AudioModel, Protocol):
+    """Makes audio from the notes that batches then must carry; see `renders_notes`.
+
+    Attributes:
+        reads_notes: True: data modules are to send notes along.
+        render_unit_samples: A piece rendered in parts that begin at multiples of this many samples, and are
+            multiples of it long, is the piece rendered whole.
+    """
+
+    reads_notes: bool
+    render_unit_samples: int
+
+    def render(self, notes: NoteBatch, num_samples: int) -> Tensor:
+        """Play notes.
+
+        Args:
+            notes: Of B clips.
+            num_samples: Length T of the clips in samples.
+
+        Returns:
+            (B, C, T) float32 in [-1, 1], without gradients.
+        """
+
+
 def can_sample(model: object) -> TypeGuard[Samples]:
     """Whether a model makes audio from nothing."""
     return has(model, Samples)
@@ -114,6 +139,31 @@ def can_reconstruct(model: object) -> TypeGuard[Reconstructs]:
 def has_latents(model: object) -> TypeGuard[HasLatents]:
     """Whether a model's audio comes from latents."""
     return has(model, HasLatents)
+
+
+def renders_notes(model: object) -> TypeGuard[RendersNotes]:
+    """Whether a model makes audio from notes."""
+    return has(model, RendersNotes)
+
+
+def can_resynthesise(model: object) -> bool:
+    """Whether a model makes a version of its own of each clip of a batch; see `resynthesise`."""
+    return can_reconstruct(model) or renders_notes(model)
+
+
+def resynthesise(model: object, batch: Batch) -> Tensor:
+    """The model's own version of each clip of a batch, from its notes or else from its waveform: (B, C, T).
+
+    Raises:
+        OptionError: If the model can do neither, or reads notes and the batch has none.
+    """
+    if renders_notes(model):
+        return model.render(batch.known_notes(), batch.waveform.shape[-1])
+    if can_reconstruct(model):
+        return model.reconstruct(batch.waveform)
+    raise OptionError(
+        f"{type(model).__name__} neither reconstructs nor renders notes", "use a model that does"
+    )
 
 
 def has(model: object, capability: type) -> bool:
@@ -162,7 +212,7 @@ class GenerativeModule(pl.LightningModule):
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 (Python's own signature)
         """Take the gradients from what is made for listening: training has its own ways to make audio."""
         super().__init_subclass__(**options)
-        for name in ("sample", "reconstruct"):
+        for name in ("sample", "reconstruct", "render"):
             if name in vars(cls):
                 setattr(cls, name, torch.no_grad()(vars(cls)[name]))
 
@@ -173,13 +223,13 @@ class GenerativeModule(pl.LightningModule):
         """Nothing of its own, as in validation."""
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Reconstruct a batch, or else sample as many clips of its length: (B, C, T).
+        """Resynthesise a batch, or else sample as many clips of its length: (B, C, T).
 
         Raises:
             OptionError: If the model can do neither.
         """
-        if can_reconstruct(self):
-            return self.reconstruct(batch.waveform)
+        if can_resynthesise(self):
+            return resynthesise(self, batch)
         if can_sample(self):
             return self.sample(len(batch.waveform), batch.waveform.shape[-1])
         raise OptionError(

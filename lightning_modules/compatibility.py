@@ -11,6 +11,7 @@ from lightning_modules.networks.encoder import Encoder
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
+from lightning_modules.networks.note_generator import NoteGenerator
 from lightning_modules.networks.trunk import Trunk
 
 
@@ -20,7 +21,7 @@ class WaveGANParts(Protocol):
     sample_rate: int
     clip_samples: int
     channels: int
-    generator: LatentGenerator | FeatureGenerator
+    generator: LatentGenerator | FeatureGenerator | NoteGenerator
     trunk: Trunk
     score_head: ScoreHead
     feature_encoder: FeatureEncoder | None
@@ -30,6 +31,7 @@ class WaveGANParts(Protocol):
     feature_matching_weight: float
     spectral_loss: SpectralLoss | None
     is_conditional: bool
+    has_critic: bool
 
 
 def check_vae(
@@ -86,14 +88,21 @@ def check_wavegan(model: WaveGANParts) -> None:
             )
 
 
-def require_latent_generator(generator: LatentGenerator | FeatureGenerator) -> LatentGenerator:
+def require_latent_generator(
+    generator: LatentGenerator | FeatureGenerator | NoteGenerator,
+) -> LatentGenerator:
     """`generator`, if it makes audio from nothing.
 
     Raises:
-        OptionError: If it needs features.
+        OptionError: If it needs features or notes.
     """
     if isinstance(generator, LatentGenerator):
         return generator
+    if isinstance(generator, NoteGenerator):
+        raise OptionError(
+            f"{type(generator).__name__} makes audio from notes only: this model cannot sample",
+            "render a MIDI file with it, or use an unconditional generator (AudioLogger: num_generated 0)",
+        )
     raise OptionError(
         f"{type(generator).__name__} makes audio from features only: this model cannot sample",
         "use reconstruct(waveform), or an unconditional generator (AudioLogger: num_generated 0)",
@@ -112,6 +121,9 @@ def pairs_that_must_agree(model: WaveGANParts) -> list[tuple[str, object, str, o
         pairs.append(("clip_samples", model.clip_samples, "trunk.clip_samples", trunk.clip_samples))
     if isinstance(generator, LatentGenerator):
         pairs.append(("clip_samples", model.clip_samples, "generator.clip_samples", generator.clip_samples))
+    if isinstance(generator, NoteGenerator):
+        rate = generator.sample_rate
+        pairs.append(("sample_rate", model.sample_rate, "generator.sample_rate", rate))
     if encoder is None:
         return pairs
     rate = encoder.sample_rate or model.sample_rate
@@ -135,11 +147,15 @@ def check_presence(model: WaveGANParts) -> None:
     """Raise an OptionError if a part is missing, or is one that this mode cannot use."""
     conditional, mapping, generator = model.is_conditional, model.feature_mapping, model.generator
     pairs_only = [name for name in ("spectral_loss", "feature_matching_weight") if getattr(model, name)]
-    hop = generator.hop_samples if isinstance(generator, FeatureGenerator) else 1
+    hop = 1
+    if isinstance(generator, FeatureGenerator):
+        hop = generator.hop_samples
+    elif isinstance(generator, NoteGenerator):
+        hop = generator.clip_multiple
     no_counterpart = "nothing it generates has a real counterpart"
     rules = [
         (
-            conditional and model.feature_encoder is None,
+            isinstance(generator, FeatureGenerator) and model.feature_encoder is None,
             "a FeatureGenerator but no feature_encoder",
             "give one, for instance LogMelFeatures",
         ),
@@ -161,12 +177,17 @@ def check_presence(model: WaveGANParts) -> None:
         (
             not conditional and mapping is not None and mapping.paired,
             f"a LatentGenerator, but {type(mapping).__name__} compares pairs and {no_counterpart}",
-            "use FeatureStatistics, or a FeatureGenerator",
+            "use FeatureStatistics, or a FeatureGenerator or NoteGenerator",
         ),
         (
             not conditional and bool(pairs_only),
             f"a LatentGenerator, but {' and '.join(pairs_only)} compares pairs and {no_counterpart}",
-            "leave it out, or use a FeatureGenerator",
+            "leave it out, or use a FeatureGenerator or NoteGenerator",
+        ),
+        (
+            not model.has_critic and model.spectral_loss is None,
+            "neither a critic's loss with a weight above 0 nor a spectral_loss: nothing would train G",
+            "set adversarial_weight above 0, or give a spectral_loss to a conditional model",
         ),
         (
             model.clip_samples % hop != 0,

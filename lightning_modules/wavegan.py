@@ -1,5 +1,6 @@
 """WaveGAN: a generator G against a score head D and a feature converter F on one trunk W."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -8,9 +9,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, NoteBatch
 from lightning_modules.audio.framing import cut_into_clips, padded_to_frames, split_evenly
-from lightning_modules.base import LatentModule, Reconstructs, Samples
+from lightning_modules.base import HasLatents, LatentModule, Reconstructs, RendersNotes, Samples, resynthesise
 from lightning_modules.compatibility import check_wavegan, require_latent_generator
 from lightning_modules.errors import OptionError
 from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
@@ -21,6 +22,7 @@ from lightning_modules.losses.terms import Term, weighted_sum
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
+from lightning_modules.networks.note_generator import NoteGenerator
 from lightning_modules.networks.trunk import FeatureMaps, Trunk
 from lightning_modules.numerics.moving_average import MovingAverage
 from lightning_modules.numerics.processes import gather, uniform_noise
@@ -37,8 +39,10 @@ class WaveGAN(LatentModule):
 
     - Unconditional, with a `LatentGenerator`: G(z), z uniform in (-1, 1). The feature mapping compares the
       statistics of F's features of generated and of real clips.
-    - Conditional, with a `FeatureGenerator`: `feature_encoder` turns x into features, G turns these into y,
-      and the feature mapping compares F(y) with the features of x.
+    - Conditional on audio, with a `FeatureGenerator`: `feature_encoder` turns x into features, G turns these
+      into y, and the feature mapping compares F(y) with the features of x.
+    - Conditional on notes, with a `NoteGenerator`: G turns the notes of a batch into y, and the same losses
+      compare it with the recording x. With all weights of critics at 0 they are neither asked nor trained.
 
     Steps, in `max_steps`, logs, checkpoints and learning-rate schedules, are generator updates. A training
     batch is one generator update; it is cut into as many parts as the schedule may ask for critic updates,
@@ -50,13 +54,14 @@ class WaveGAN(LatentModule):
         generator: G.
         trunk: W.
         score_head: D.
-        adversarial_loss: The loss of D, and of G against it; its weight is 1.
+        adversarial_loss: The loss of D, and of G against it.
         update_schedule: How many critic updates come before each generator update.
         generator_optimizer: Makes G's optimiser.
         critic_optimizer: Makes the optimiser of W, D and F.
         feature_encoder: Features of the original signal: F's target, and a conditional G's input.
         feature_head: F, or None.
         feature_mapping: Distance of F's features from those wanted, for G; None if there is no F.
+        adversarial_weight: Weight of the adversarial loss in G's.
         feature_weight: Weight of the feature mapping in G's loss.
         encoder_weight: Weight of the same distance between exact features, which F only approximates.
         converter_weight: Weight of F's own error (mean absolute difference) in the critic's loss.
@@ -79,7 +84,7 @@ class WaveGAN(LatentModule):
         self,
         sample_rate: int,
         clip_samples: int,
-        generator: LatentGenerator | FeatureGenerator,
+        generator: LatentGenerator | FeatureGenerator | NoteGenerator,
         trunk: Trunk,
         score_head: ScoreHead,
         adversarial_loss: AdversarialLoss,
@@ -89,6 +94,7 @@ class WaveGAN(LatentModule):
         feature_encoder: FeatureEncoder | None = None,
         feature_head: FeatureHead | None = None,
         feature_mapping: FeatureMapping | None = None,
+        adversarial_weight: float = 1.0,
         feature_weight: float = 1.0,
         encoder_weight: float = 0.0,
         converter_weight: float = 1.0,
@@ -115,6 +121,7 @@ class WaveGAN(LatentModule):
         self.feature_encoder = feature_encoder
         self.feature_head = feature_head
         self.feature_mapping = feature_mapping
+        self.adversarial_weight = adversarial_weight
         self.feature_weight = feature_weight
         self.encoder_weight = encoder_weight
         self.converter_weight = converter_weight
@@ -127,16 +134,27 @@ class WaveGAN(LatentModule):
         self.gradient_clip_norm = gradient_clip_norm
         self.generator_lr_scheduler = generator_lr_scheduler
         self.critic_lr_scheduler = critic_lr_scheduler
-        self.is_conditional = isinstance(generator, FeatureGenerator)
-        self.lacks = frozenset({Samples if self.is_conditional else Reconstructs})
+        self.reads_notes = isinstance(generator, NoteGenerator)
+        self.render_unit_samples = generator.block_samples if isinstance(generator, NoteGenerator) else 1
+        self.is_conditional = not isinstance(generator, LatentGenerator)
+        self.lacks = self._lacking()
+        mapping_weight = 0.0 if feature_mapping is None else feature_weight
+        self.has_critic = any((adversarial_weight, mapping_weight, feature_matching_weight))
         self.latent_hop_samples = getattr(generator, "hop_samples", clip_samples)
         self.differentiated_twice = ("trunk", "score_head") if gradient_penalty is not None else ()
         check_wavegan(self)
         self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
 
+    def _lacking(self) -> frozenset[type]:
+        """Capabilities that G's kind does not give."""
+        if isinstance(self.generator, NoteGenerator):
+            return frozenset({Samples, Reconstructs, HasLatents})
+        return frozenset({RendersNotes, Samples if self.is_conditional else Reconstructs})
+
     def _synthesis(self) -> nn.ModuleList:
-        """The parts that make audio and G's optimiser trains: G, then the encoder of a conditional G."""
-        parts = (self.generator, self.feature_encoder if self.is_conditional else None)
+        """The parts that make audio and G's optimiser trains: G, then the encoder that G may read."""
+        reads_features = isinstance(self.generator, FeatureGenerator)
+        parts = (self.generator, self.feature_encoder if reads_features else None)
         return nn.ModuleList(part for part in parts if part is not None)
 
     def setup(self, stage: str) -> None:
@@ -164,20 +182,29 @@ class WaveGAN(LatentModule):
         generator_optimizer, critic_optimizer = cast(list[LightningOptimizer], self.optimizers())
         uncount(critic_optimizer)
         verdict = None
-        for clips in split_evenly(batch.waveform, self.update_schedule.max_critic_steps):
-            if not self.update_schedule.critic_is_next():
+        for clips, notes in self._parts(batch):
+            if not self.has_critic or not self.update_schedule.critic_is_next():
                 break
-            verdict = self._train_critic(clips, critic_optimizer)
+            verdict = self._train_critic(clips, notes, critic_optimizer)
         if verdict is None or self.update_schedule.needs_accuracy:  # of this critic, not of the one before
-            verdict = self._judge_real(clips)
-        self._train_generator(clips, verdict, generator_optimizer)
+            verdict = self._judge_real(clips) if self.has_critic else None
+        self._train_generator(clips, notes, verdict, generator_optimizer)
         step_schedulers(self)
 
-    def _train_critic(self, clips: Tensor, optimizer: LightningOptimizer) -> Verdict:
+    def _parts(self, batch: Batch) -> Iterator[tuple[Tensor, NoteBatch | None]]:
+        """The clips of each critic update that the schedule may ask for, and their notes, if G reads them."""
+        parts = self.update_schedule.max_critic_steps if self.has_critic else 1
+        clips = split_evenly(batch.waveform, parts)
+        if not self.reads_notes:
+            return zip(clips, [None] * parts, strict=True)
+        columns = zip(*(split_evenly(each, parts) for each in batch.known_notes()), strict=True)
+        return zip(clips, (NoteBatch(*column) for column in columns), strict=True)
+
+    def _train_critic(self, clips: Tensor, notes: NoteBatch | None, optimizer: LightningOptimizer) -> Verdict:
         """One update of W, D and F on real clips (B, C, T) and as many generated ones."""
         self.toggle_optimizer(optimizer)
         with torch.no_grad():
-            generated = self._generate(clips)[0]
+            generated = self._generate(clips, notes)[0]
         both = torch.cat([clips, generated])  # one pass for both
         maps = self.trunk(both)
         real, fake = zip(*(score.chunk(2) for score in self.score_head(maps)), strict=True)
@@ -199,14 +226,39 @@ class WaveGAN(LatentModule):
         self.update_schedule.after_critic(self._accuracy(verdict, score_per_clip(fake, len(clips))))
         return verdict
 
-    def _train_generator(self, clips: Tensor, verdict: Verdict, optimizer: LightningOptimizer) -> None:
-        """One update of G; `clips` (B, C, T) are what a conditional G resynthesises."""
+    def _train_generator(
+        self, clips: Tensor, notes: NoteBatch | None, verdict: Verdict | None, optimizer: LightningOptimizer
+    ) -> None:
+        """One update of G; `clips` (B, C, T), or their `notes`, are what a conditional G resynthesises."""
         self.toggle_optimizer(optimizer)
-        generated, features = self._generate(clips)
-        maps = self.trunk(generated)
-        scores = self.score_head(maps)
+        generated, features = self._generate(clips, notes)
+        terms: dict[str, Term] = {}
+        scores: list[Tensor] = []
+        if verdict is not None:
+            maps = self.trunk(generated)
+            scores = self.score_head(maps)
+            terms = self._critic_terms(clips, generated, features, maps, scores, verdict)
+        if self.spectral_loss is not None:
+            terms["spectral"] = Term(self.spectral_weight, self.spectral_loss(generated, clips))
+        self._step(optimizer, "generator_loss", terms)
+        if self.average is not None:
+            self.average.update(self._synthesis())
+        if verdict is not None:
+            clip_scores, judged = score_per_clip(scores, len(clips)), self.update_schedule.needs_accuracy
+            self.update_schedule.after_generator(self._accuracy(verdict, clip_scores) if judged else 0.5)
+
+    def _critic_terms(
+        self,
+        clips: Tensor,
+        generated: Tensor,
+        features: Tensor | None,
+        maps: FeatureMaps,
+        scores: list[Tensor],
+        verdict: Verdict,
+    ) -> dict[str, Term]:
+        """Terms of G's loss by the critic, which gave `maps` and `scores` to what G made of `clips`."""
         adversarial = [self.adversarial_loss.generator(score) for score in scores]
-        terms = {"generator_adversarial": Term(1.0, torch.stack(adversarial).sum())}
+        terms = {"generator_adversarial": Term(self.adversarial_weight, torch.stack(adversarial).sum())}
         converted, wanted = self._convert(maps), verdict.converted if features is None else features.detach()
         if converted is not None and wanted is not None:
             terms["feature_mapping"] = Term(self.feature_weight, self._feature_distance(converted, wanted))
@@ -218,13 +270,7 @@ class WaveGAN(LatentModule):
             with torch.no_grad():
                 real_maps = self.trunk(clips)
             terms["feature_matching"] = Term(self.feature_matching_weight, feature_matching(maps, real_maps))
-        if self.spectral_loss is not None:
-            terms["spectral"] = Term(self.spectral_weight, self.spectral_loss(generated, clips))
-        self._step(optimizer, "generator_loss", terms)
-        if self.average is not None:
-            self.average.update(self._synthesis())
-        clip_scores, judged = score_per_clip(scores, len(clips)), self.update_schedule.needs_accuracy
-        self.update_schedule.after_generator(self._accuracy(verdict, clip_scores) if judged else 0.5)
+        return terms
 
     def _step(self, optimizer: LightningOptimizer, name: str, terms: dict[str, Term]) -> None:
         """Update one side's parameters by the weighted sum of the terms, and log them all."""
@@ -235,8 +281,13 @@ class WaveGAN(LatentModule):
         self.untoggle_optimizer(optimizer)
         self.log_training(name, loss, figures)
 
-    def _generate(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As many clips as `clips` (B, C, T), and the features (B, F, N) they come from, if conditional."""
+    def _generate(self, clips: Tensor, notes: NoteBatch | None) -> tuple[Tensor, Tensor | None]:
+        """As many clips as `clips` (B, C, T), and the features (B, F, N) of these, if conditional."""
+        if isinstance(self.generator, NoteGenerator):
+            assert notes is not None  # _parts
+            with torch.no_grad():
+                features = None if self.feature_encoder is None else self.feature_encoder(clips)
+            return self.generator(notes, clips.shape[-1]), features
         if isinstance(self.generator, LatentGenerator):
             return self.generator(uniform_noise(len(clips), self.generator.latent_size, self.device)), None
         assert self.feature_encoder is not None  # check_wavegan
@@ -279,8 +330,13 @@ class WaveGAN(LatentModule):
 
     def _log_unseen_scores(self, stage: str, batch: Batch) -> None:
         """Log the critic's scores of a batch and of as many generated clips."""
+        if not self.has_critic:
+            return
         real = cut_into_clips(batch.waveform, self.clip_samples)
-        generated = self.reconstruct(real) if self.is_conditional else self.sample(len(real))
+        if self.reads_notes:
+            generated = cut_into_clips(resynthesise(self, batch), self.clip_samples)
+        else:
+            generated = self.reconstruct(real) if self.is_conditional else self.sample(len(real))
         scores, generated_scores = self._score(real), self._score(generated)
         figures = {
             f"{stage}/critic_score_real": scores.mean(),
@@ -288,6 +344,16 @@ class WaveGAN(LatentModule):
             f"{stage}/critic_accuracy": ranking_accuracy(scores, generated_scores),
         }
         self.log_evaluation(figures, len(real))
+
+    def render(self, notes: NoteBatch, num_samples: int) -> Tensor:
+        """G of notes; see `RendersNotes.render`."""
+        if not isinstance(self.generator, NoteGenerator):
+            raise OptionError(
+                f"{type(self.generator).__name__} reads no notes", "use a model with a NoteGenerator"
+            )
+        multiple = self.generator.clip_multiple
+        waveform: Tensor = self._averaged_synthesis()[0](notes, -(-num_samples // multiple) * multiple)
+        return waveform[..., :num_samples].float().clamp(-1.0, 1.0)
 
     def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
         """Uniform, one z per `clip_samples`: longer audio is several clips end to end. Unconditional only."""
@@ -298,9 +364,10 @@ class WaveGAN(LatentModule):
 
     def encode_latent(self, waveform: Tensor) -> Tensor:
         """The features of a conditional model; see `HasLatents.encode_latent`."""
-        if not self.is_conditional:
+        if not isinstance(self.generator, FeatureGenerator):
+            source = "notes" if self.reads_notes else "noise"
             raise OptionError(
-                f"{type(self.generator).__name__} makes audio from noise: this model encodes none",
+                f"{type(self.generator).__name__} makes audio from {source}: this model encodes none",
                 "use sample(num_clips), or a conditional generator",
             )
         _, encoder = self._averaged_synthesis()

@@ -12,6 +12,9 @@ from datamodules.release.notes import Played
 RING_SECONDS = 6.0
 """How long after its damper has fallen a note is still part of clips: the highest strings have no damper."""
 
+LONGEST_SECONDS = 90.0
+"""After that every string is silent: under a pedal that stays down, notes must not pile up without end."""
+
 
 class ClipNotes:
     """Finds the notes of clips, fast: performances hold thousands, clips a few.
@@ -95,7 +98,8 @@ class ClipNotes:
         begin = np.searchsorted(self._latest[row], first - RING_SECONDS, side="right")
         end = np.searchsorted(onset, last, side="left")
         candidates = np.arange(begin, max(begin, end))
-        return candidates[self.played[row].notes.sounding_offset[candidates] > first - RING_SECONDS]
+        heard = self.played[row].notes.sounding_offset[candidates] > first - RING_SECONDS
+        return candidates[heard & (onset[candidates] > first - LONGEST_SECONDS)]
 
 
 def mean_velocity(played: Played) -> float:

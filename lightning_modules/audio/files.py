@@ -172,7 +172,9 @@ class WrittenAudio(NamedTuple):
 
 
 class AudioSink:
-    """Writes a 16-bit WAV file, as a context; the file gets its name only when it is left without an error.
+    """Writes a 16-bit WAV file, or FLAC if its name ends so, as a context.
+
+    The file gets its name only when the context is left without an error.
 
     Args:
         path: The file, which must not exist; its folder must.
@@ -196,7 +198,8 @@ class AudioSink:
         with self._translated_errors():
             part = os.fsencode(self._whole.enter_context(whole_file(path)))
             try:
-                self._file = soundfile.SoundFile(part, "w", sample_rate, channels, "PCM_16", format="WAV")
+                kind = "FLAC" if path.suffix.lower() == ".flac" else "WAV"
+                self._file = soundfile.SoundFile(part, "w", sample_rate, channels, "PCM_16", format=kind)
             except BaseException:
                 self._whole.__exit__(*sys.exc_info())
                 raise

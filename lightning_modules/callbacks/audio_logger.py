@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.batch import Batch
-from lightning_modules.base import GenerativeModule, can_reconstruct, can_sample
+from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.runs.folder import free_path
@@ -21,9 +20,9 @@ TABLE_COLUMNS = ["step", "clip", "kind", "peak", "audio", "spectrogram"]
 class AudioLogger(pl.Callback):
     """Every few validations, writes clips as WAV and their mel spectrograms as PNG, and sends them to W&B.
 
-    For a module that can reconstruct: the same validation clips each time, spread evenly over the validation
-    split, as original and reconstruction. For every module: samples drawn from the same noise each time.
-    Files go to `samples/step_<global step>/` in the run folder: `clip_0_original.wav`,
+    For a module that can reconstruct, or renders notes: the same validation clips each time, spread evenly
+    over the validation split, as original and reconstruction. For every module: samples drawn from the same
+    noise each time. Files go to `samples/step_<global step>/` in the run folder: `clip_0_original.wav`,
     `clip_0_reconstruction.wav`, `clip_0.png`, `sample_0.wav`, `sample_0.png`. Random numbers of training are
     not touched.
 
@@ -62,7 +61,7 @@ class AudioLogger(pl.Callback):
         self.generated_seconds = generated_seconds
         self.temperature = temperature
         self.seed = seed
-        self._clips: list[Tensor] = []
+        self._clips: list[Batch] = []
         self._validations = 0
 
     def state_dict(self) -> dict[str, int]:
@@ -87,11 +86,12 @@ class AudioLogger(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the batch's first clips, if it is one of those spread over the split."""
-        if dataloader_idx == 0 and can_reconstruct(pl_module) and self._is_due(trainer):
+        if dataloader_idx == 0 and can_resynthesise(pl_module) and self._is_due(trainer):
             batches = max(int(min(trainer.num_val_batches[0], 1 << 30)), 1)
             wanted = [index * batches // self.num_clips for index in range(self.num_clips)]
             longest = round(self.clip_seconds * pl_module.sample_rate)
-            self._clips.extend(batch.waveform[: wanted.count(batch_idx), :, :longest].unbind())
+            for index in range(min(wanted.count(batch_idx), len(batch.waveform))):
+                self._clips.append(batch.part(slice(index, index + 1), 0, longest, pl_module.sample_rate))
 
     def on_validation_epoch_end(
         self,
@@ -140,14 +140,10 @@ class AudioLogger(pl.Callback):
 
     def _reconstructions(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
         """Name of each clip -> title -> (C, T)."""
-        if not self._clips or not can_reconstruct(module):
-            return {}
-        originals = torch.stack(self._clips)  # (B, C, T)
-        reconstructions = module.reconstruct(originals)  # (B, C, T)
-        self._clips = []
+        clips, self._clips = self._clips, []
         return {
-            f"clip_{index}": {"original": original, "reconstruction": reconstruction}
-            for index, (original, reconstruction) in enumerate(zip(originals, reconstructions, strict=True))
+            f"clip_{index}": {"original": clip.waveform[0], "reconstruction": resynthesise(module, clip)[0]}
+            for index, clip in enumerate(clips)
         }
 
 

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from datamodules.batch import Batch, NoteSource
 from lightning_modules.audio.framing import cut_into_clips
-from lightning_modules.base import GenerativeModule, Samples, can_reconstruct, can_sample
+from lightning_modules.base import GenerativeModule, Samples, can_resynthesise, can_sample, resynthesise
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
 from lightning_modules.callbacks.note_comparison import NoteComparison
 from lightning_modules.errors import OptionError
@@ -31,7 +31,7 @@ from lightning_modules.reports.scores import Score, scores_table, write_scores
 class Evaluation(pl.Callback):
     """Compares what a model makes with held-out clips.
 
-    At validation, of a model that reconstructs, logs `val/log_mel_distance` (dB),
+    At validation, of a model that reconstructs or renders notes, logs `val/log_mel_distance` (dB),
     `val/multi_scale_spectral_distance` and `val/si_sdr` (dB): means over all clips of the split. Of one that
     does not, samples as many clips of the training length as the split has, from the same noise each time,
     and logs `val/frechet_log_mel` (dB²) and `val/diversity` (1 is that of the split).
@@ -84,7 +84,7 @@ class Evaluation(pl.Callback):
         """Build the metrics for the model's sample rate."""
         module = cast(GenerativeModule, pl_module)
         rate = module.sample_rate
-        if can_reconstruct(module):
+        if can_resynthesise(module):
             self.metrics = {
                 "log_mel_distance": LogMelDistance(rate),
                 "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
@@ -112,7 +112,7 @@ class Evaluation(pl.Callback):
         data = getattr(trainer, "datamodule", None)
         notes = data if isinstance(data, NoteSource) else None
         self._num_scored, self._paired, self._sets = 0, None, {}
-        if can_reconstruct(module):
+        if can_resynthesise(module):
             self._paired = PairedComparison(rate, notes, module.device)
             self._sets["reconstructions"] = SetComparison("reconstructions", rate, embeddings, module.device)
         if can_sample(module):
@@ -144,8 +144,8 @@ class Evaluation(pl.Callback):
     ) -> None:
         """Add one batch."""
         module = cast(GenerativeModule, pl_module)
-        if can_reconstruct(module):
-            self._update(module.reconstruct(batch.waveform), batch.waveform)
+        if can_resynthesise(module):
+            self._update(resynthesise(module, batch), batch.waveform)
         elif can_sample(module) and (pair := self._sampled(trainer, module, batch, batch_idx)) is not None:
             self._update(*pair)
 
@@ -166,8 +166,8 @@ class Evaluation(pl.Callback):
         module = cast(GenerativeModule, pl_module)
         self._num_scored += len(batch.waveform)
         self._clip_samples = batch.waveform.shape[-1]
-        if can_reconstruct(module):
-            output = module.reconstruct(batch.waveform)
+        if can_resynthesise(module):
+            output = resynthesise(module, batch)
             self._update(output, batch.waveform)
             assert self._paired is not None  # on_test_epoch_start
             self._paired.update(output, batch)
@@ -178,7 +178,7 @@ class Evaluation(pl.Callback):
             self._sets["samples"].update(*pair)
             if self._notes is not None:
                 self._notes.update_samples(*pair)
-            if not can_reconstruct(module):
+            if not can_resynthesise(module):
                 self._update(*pair)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -8,11 +8,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
 from torch.optim import Optimizer
 
 from datamodules.batch import Batch
-from lightning_modules.base import GenerativeModule, can_reconstruct, can_sample
+from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
@@ -79,7 +78,7 @@ class Health(pl.Callback):
         self._most_active_units = 0.0
         self._critic: deque[dict[str, float]] = deque(maxlen=CRITIC_LOOKS)
         self._batches = 0
-        self._clips: list[Tensor] = []
+        self._clips: list[Batch] = []
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to say nothing twice."""
@@ -169,12 +168,12 @@ class Health(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the middle of the first few recordings: their beginnings may be silent."""
-        wanted = self.num_clips - len(self._clips)
+        wanted = self.num_clips - sum(len(clips.waveform) for clips in self._clips)
         if wanted > 0 and self._listens(trainer):
             samples = batch.waveform.shape[-1]
             length = min(pl_module.clip_samples, samples)
             start = (samples - length) // 2
-            self._clips.extend(batch.waveform[:wanted, :, start : start + length].float().unbind())
+            self._clips.append(batch.part(slice(wanted), start, start + length, pl_module.sample_rate))
 
     def on_validation_epoch_end(
         self,
@@ -184,13 +183,14 @@ class Health(pl.Callback):
         """Listen; the module is in evaluation mode and gradients are off."""
         found: Diagnoses = {}
         if self._clips and trainer.is_global_zero:
-            real, rate = torch.stack(self._clips), pl_module.sample_rate  # (B, C, T)
+            rate = pl_module.sample_rate
+            real = torch.cat([clips.waveform for clips in self._clips]).float()  # (B, C, T)
             with trainer.precision_plugin.forward_context(), seeded_noise(self.seed, pl_module.device):
                 if can_sample(pl_module):
                     samples = pl_module.sample(len(real), real.shape[-1]).float()
                     found |= symptoms.listen(samples, real, rate, "samples")
-                if can_reconstruct(pl_module):
-                    output = pl_module.reconstruct(real).float()
+                if can_resynthesise(pl_module):
+                    output = torch.cat([resynthesise(pl_module, clips) for clips in self._clips]).float()
                     found |= symptoms.listen(output, real, rate, "reconstructions")
         self._clips = []
         self._report(trainer, found)

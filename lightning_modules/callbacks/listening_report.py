@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.batch import Batch, NoteSource
-from lightning_modules.base import GenerativeModule, can_reconstruct, can_sample
+from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
@@ -87,10 +87,12 @@ class ListeningReport(pl.Callback):
         """Keep what the report shows of the batch."""
         if trainer.is_global_zero and dataloader_idx == 0:
             longest = max(1, round(self.clip_seconds * cast(GenerativeModule, pl_module).sample_rate))
-            for waveform, performance, start in zip(
-                batch.waveform, batch.performance.tolist(), batch.start_sample.tolist(), strict=True
-            ):
-                self._choice.add(performance, start, waveform[:, :longest])
+            rate = cast(GenerativeModule, pl_module).sample_rate
+            places = zip(batch.performance.tolist(), batch.start_sample.tolist(), strict=True)
+            for index, (performance, start) in enumerate(places):
+                if self._choice.wants(performance):
+                    clip = batch.part(slice(index, index + 1), 0, longest, rate)
+                    self._choice.add(performance, start, clip.to(torch.device("cpu")))
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write audio and page; the module is in evaluation mode and gradients are off."""
@@ -110,12 +112,13 @@ class ListeningReport(pl.Callback):
         """The manifest, and file name -> (C, T)."""
         audio: dict[str, NDArray[np.float32]] = {}
         clips = []
-        for number, (performance, start, waveform) in enumerate(self._choice.clips()):
+        for number, (performance, start, clip) in enumerate(self._choice.clips()):
+            waveform = clip.waveform[0]  # (C, T)
             original, reconstruction = f"clip_{number}_original.wav", None
             audio[original] = as_array(waveform)
-            if can_reconstruct(module):
+            if can_resynthesise(module):
                 reconstruction = f"clip_{number}_reconstruction.wav"
-                output = module.reconstruct(waveform[None].to(module.device))[0]
+                output = resynthesise(module, clip.to(module.device))[0]
                 audio[reconstruction] = as_array(output)
             place = (performance, start, waveform.shape[-1])
             clips.append(describe_clip(trainer, module.sample_rate, place, original, reconstruction))
@@ -144,20 +147,24 @@ class ClipChoice:
 
     def __init__(self, num_clips: int) -> None:
         self.num_clips = num_clips
-        self._first: dict[int, tuple[int, int, Tensor]] = {}
-        self._others: list[tuple[int, int, Tensor]] = []
+        self._first: dict[int, tuple[int, int, Batch]] = {}
+        self._others: list[tuple[int, int, Batch]] = []
 
-    def add(self, performance: int, start: int, waveform: Tensor) -> None:
-        """Look at one more clip (C, T), which begins at the sample `start`."""
-        # copied, for a slice would keep the whole batch alive
+    def wants(self, performance: int) -> bool:
+        """Whether one more clip of a performance would be kept."""
+        if performance not in self._first and len(self._first) < self.num_clips:
+            return True
+        return performance in self._first and len(self._others) < self.num_clips
+
+    def add(self, performance: int, start: int, clip: Batch) -> None:
+        """Keep a clip that is wanted, a batch of one, which begins at the sample `start`."""
         if performance not in self._first:
-            if len(self._first) < self.num_clips:
-                self._first[performance] = (performance, start, waveform.detach().cpu().clone())
-        elif len(self._others) < self.num_clips:
-            self._others.append((performance, start, waveform.detach().cpu().clone()))
+            self._first[performance] = (performance, start, clip)
+        else:
+            self._others.append((performance, start, clip))
 
-    def clips(self) -> list[tuple[int, int, Tensor]]:
-        """Performance, first sample and waveform (C, T) of each chosen clip, in the split's order."""
+    def clips(self) -> list[tuple[int, int, Batch]]:
+        """Performance, first sample and batch of each chosen clip, in the split's order."""
         chosen = [*self._first.values(), *self._others][: self.num_clips]
         order = {performance: number for number, performance in enumerate(self._first)}
         return sorted(chosen, key=lambda clip: (order[clip[0]], clip[1]))

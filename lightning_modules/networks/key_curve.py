@@ -38,7 +38,7 @@ class KeyCurve(nn.Module):
         self.scale = scale
         self.own_scale = scale if own_scale is None else own_scale
         shape = tuple(start.shape[1:]) if knot_shape is None else knot_shape
-        self.register_buffer("start", start.float(), persistent=False)
+        self.register_buffer("start", start.float().contiguous(), persistent=False)
         self.register_buffer("weights", hat_functions(NUM_KEYS, num_knots), persistent=False)
         self.knots = nn.Parameter(torch.zeros(num_knots, *shape))
         self.own = nn.Parameter(torch.zeros_like(self.start))

@@ -13,8 +13,8 @@ class NoteGenerator(nn.Module, ABC):
     Attributes:
         sample_rate: Rate of the audio in Hz.
         channels: Audio channels C.
-        block_samples: A piece may be made in parts that begin at multiples of this many samples, and is then
-            the same as made whole; clips are a whole number of `clip_multiple` long.
+        block_samples: A piece made in parts that begin at multiples of this many samples, and are multiples
+            of it long, is the same as made whole.
         clip_multiple: What the length of a clip must be a multiple of, in samples.
     """
 

@@ -1,14 +1,16 @@
 import functools
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
+from toy_notes import note_batch
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, NoteBatch
 from lightning_modules import load_module
-from lightning_modules.base import can_reconstruct
+from lightning_modules.base import can_reconstruct, can_sample, has_latents, renders_notes, resynthesise
 from lightning_modules.losses.adversarial import (
     HingeLoss,
     LeastSquaresLoss,
@@ -21,6 +23,8 @@ from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
 from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.note_generator import NoteGenerator
+from lightning_modules.networks.piano import DifferentiablePiano
 from lightning_modules.networks.trunk import HiFiGANTrunk, MelGANTrunk, WaveGANTrunk
 from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
 from lightning_modules.schedules.learning_rate import WarmupCosine
@@ -90,6 +94,47 @@ def make_hifigan() -> WaveGAN:
     return rival(generator, HiFiGANTrunk(16, 2, 16), adversarial_loss=LeastSquaresLoss())
 
 
+class ToyPiano(NoteGenerator):
+    """Decaying sines, of learned loudness, that start where the notes do."""
+
+    def __init__(self, sample_rate: int = 16_000, channels: int = 1) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.block_samples = 64
+        self.loudness = torch.nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, notes: NoteBatch, num_samples: int) -> torch.Tensor:
+        time = torch.arange(num_samples)[:, None] / self.sample_rate
+        time = time - notes.onset_seconds(self.sample_rate)[:, None]  # (B, T, M)
+        pitch = 440 * 2 ** ((notes.pitch[:, None] - 69) / 12)
+        waves = torch.sin(2 * torch.pi * pitch * time) * torch.exp(-20 * time.clamp_min(0)) * (time >= 0)
+        waveform = self.loudness * (waves * notes.velocity[:, None] / 64 * notes.mask[:, None]).sum(2)
+        return waveform[:, None].expand(-1, self.channels, -1)
+
+
+def make_player(**changes) -> WaveGAN:
+    """Conditional on notes, hinge loss, with every loss."""
+    return make_vocoder(**({"generator": ToyPiano()} | changes))
+
+
+def make_soloist(**changes) -> WaveGAN:
+    """Conditional on notes, spectral loss alone."""
+    alone = {"feature_encoder": None, "feature_head": None, "feature_mapping": None}
+    return make_player(**(alone | {"adversarial_weight": 0.0, "feature_matching_weight": 0.0} | changes))
+
+
+def note_loader(batches: int, size: int = 4) -> DataLoader:
+    """What a toy piano three times as loud as a new one plays."""
+    random, zeros, found = np.random.default_rng(0), torch.zeros(size, dtype=torch.long), []
+    teacher = ToyPiano()
+    torch.nn.init.constant_(teacher.loudness, 0.3)
+    for _ in range(batches):
+        notes = note_batch([[(int(random.integers(60, 90)), 0.01, 0.5, 64)] for _ in range(size)])
+        found.append(Batch(teacher(notes, CLIP).detach(), zeros, zeros, notes))
+    return DataLoader(found, batch_size=None)
+
+
 def clips(count: int, seed: int = 0) -> torch.Tensor:
     """Decaying sines of random pitch."""
     generator = torch.Generator().manual_seed(seed)
@@ -144,7 +189,7 @@ def fit(model: WaveGAN, steps: int = 2, size: int = 4, validation=None, **option
         "callbacks": [watch],
     } | options
     trainer = Trainer(**settings)
-    trainer.fit(model, loader(50, size), validation)
+    trainer.fit(model, (note_loader if model.reads_notes else loader)(50, size), validation)
     return trainer, watch
 
 
@@ -155,7 +200,7 @@ def test_steps_are_counted_in_generator_updates():
     assert trainer.fit_loop.epoch_loop._batches_that_stepped == 3  # the loggers' step
 
 
-@pytest.mark.parametrize("make_model", [make, make_vocoder, make_melgan, make_hifigan])
+@pytest.mark.parametrize("make_model", [make, make_vocoder, make_melgan, make_hifigan, make_player])
 def test_each_update_changes_its_own_side_alone(make_model):
     model = make_model()
     sides = {
@@ -396,7 +441,7 @@ def test_bfloat16_trains_to_nearly_the_same_losses(make_model):
     assert losses[0] == pytest.approx(losses[1], rel=0.05, abs=0.05)
 
 
-@pytest.mark.parametrize("make_model", [make, make_vocoder])
+@pytest.mark.parametrize("make_model", [make, make_vocoder, make_player])
 def test_half_precision_with_loss_scaling_trains_to_nearly_the_same_losses(make_model):
     losses = []
     for options in ({}, {"plugins": [half_precision()]}):
@@ -500,3 +545,101 @@ def test_a_vocoder_cannot_sample_nor_the_unconditional_model_reconstruct():
         make_vocoder().sample(1)
     with pytest.raises(NotImplementedError, match=r"WaveGAN does not encode audio"):
         make().reconstruct(clips(1))
+
+
+# --- conditional on notes ---
+
+
+def test_a_player_learns_from_the_spectral_loss_alone_and_asks_no_critic():
+    model = make_soloist(generator_optimizer=functools.partial(torch.optim.Adam, lr=0.02))
+    critic = [parameter.detach().clone() for parameter in model.trunk.parameters()]
+    trainer, watch = fit(model, steps=30)
+    assert trainer.global_step == 30
+    assert "".join(watch.steps) == "g" * 30
+    assert all(map(torch.equal, critic, model.trunk.parameters()))
+    assert model.generator.loudness.item() == pytest.approx(0.3, rel=0.1)
+    assert "train/critic_loss" not in watch.logged[-1]
+
+
+def test_every_loss_of_a_player_is_weighted_once():
+    weights = {"adversarial_weight": 0.5, "feature_weight": 3.0, "feature_matching_weight": 2.0}
+    _, watch = fit(make_player(spectral_weight=7.0, **weights), steps=1)
+    logged = watch.logged[-1]
+    names = ("generator_adversarial", "feature_mapping", "feature_matching", "spectral")
+    for name, weight in zip(names, (0.5, 3.0, 2.0, 7.0), strict=True):
+        assert logged[f"train/weighted/{name}"] == pytest.approx(weight * logged[f"train/{name}"], rel=1e-5)
+    total = sum(logged[f"train/weighted/{name}"] for name in names)
+    assert logged["train/generator_loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_each_part_of_a_batch_gets_its_own_notes():
+    heard = []
+
+    class Listener(ToyPiano):
+        def forward(self, notes: NoteBatch, num_samples: int) -> torch.Tensor:
+            heard.append(notes.pitch[:, 0].tolist())
+            return super().forward(notes, num_samples)
+
+    model = make_player(generator=Listener(), update_schedule=FixedUpdates(2), ema_decay=None)
+    expected = next(iter(note_loader(1))).notes.pitch[:, 0].tolist()
+    fit(model, steps=1)
+    assert heard == [expected[0::2], expected[1::2], expected[1::2]]
+
+
+@pytest.mark.parametrize("make_model", [make_player, make_soloist])
+def test_a_checkpoint_alone_plays_the_same(make_model, tmp_path):
+    model = make_model(generator=DifferentiablePiano(num_partials=4, room_seconds=0.05))
+    trainer, _ = fit(model, steps=1)
+    trainer.save_checkpoint(tmp_path / "player.ckpt")
+    loaded = load_module(tmp_path / "player.ckpt")
+    assert renders_notes(loaded)
+    assert not (can_sample(loaded) or can_reconstruct(loaded) or has_latents(loaded))
+    batch = next(iter(note_loader(1)))
+    with torch.no_grad():
+        audio = [resynthesise(each.eval(), batch) for each in (loaded, model)]
+    assert torch.equal(*audio)
+    assert audio[0].shape == batch.waveform.shape and audio[0].abs().max() > 1e-3
+
+
+def test_the_average_is_what_plays():
+    model = make_soloist()
+    fit(model, steps=5)
+    notes = next(iter(note_loader(1))).notes
+    average = model.average.network[0]
+    assert average.loudness != model.generator.loudness
+    torch.testing.assert_close(model.render(notes, CLIP), average(notes, CLIP).clamp(-1, 1))
+
+
+def test_unseen_pieces_are_judged_and_renderings_are_predictions():
+    model = make_player()
+    trainer, _ = fit(model, steps=2, validation=note_loader(2), limit_val_batches=2, val_check_interval=2)
+    assert 0.0 <= trainer.callback_metrics["val/critic_accuracy"] <= 1.0
+    batch = next(iter(note_loader(1)))
+    torch.testing.assert_close(model.predict_step(batch, 0), resynthesise(model, batch))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"sample_rate": 22050, "feature_encoder": None},
+            "sample_rate is 22050 but generator.sample_rate is 16000",
+        ),
+        ({"channels": 2}, "channels is 2 but generator.channels is 1"),
+        ({"spectral_loss": None}, "nothing would train G"),
+    ],
+)
+def test_what_does_not_fit_a_player_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_soloist(**changes)
+
+
+def test_a_player_says_what_it_needs():
+    model = make_soloist()
+    with pytest.raises(ValueError, match=r"ToyPiano makes audio from notes only(.|\n)*render a MIDI file"):
+        model.sample(1)
+    zeros = torch.zeros(2, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"reads notes, but a batch came without any\n.*with_notes"):
+        resynthesise(model, Batch(clips(2), zeros, zeros))
+    with pytest.raises(ValueError, match="WaveGANGenerator reads no notes"):
+        make().render(note_batch([[]]), 10)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
 
+from datamodules.batch import Batch
 from lightning_modules.base import Reconstructs, Samples
 from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
 from lightning_modules.errors import OptionError
@@ -131,31 +132,37 @@ def test_the_step_is_that_of_the_checkpoint(tmp_path: Path):
     assert (content.step, content.checkpoint) == (3, str(tmp_path / "three.ckpt"))
 
 
+def one_clip(waveform: torch.Tensor) -> Batch:
+    zero = torch.zeros(1, dtype=torch.long)
+    return Batch(waveform, zero, zero)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_clips_are_the_first_of_each_performance_then_others_whatever_the_batches(batch_size: int):
     stream = [(performance, start) for performance in (7, 3) for start in (0, 100, 200)]
     choice = ClipChoice(4)
     for first in range(0, len(stream), batch_size):
         for performance, start in stream[first : first + batch_size]:
-            choice.add(performance, start, torch.full((1, 2), float(start)))
+            if choice.wants(performance):
+                choice.add(performance, start, one_clip(torch.full((1, 1, 2), float(start))))
     chosen = [(performance, start) for performance, start, _ in choice.clips()]
     assert chosen == [(7, 0), (7, 100), (7, 200), (3, 0)]
-    assert [waveform[0, 0].item() for *_, waveform in choice.clips()] == [0.0, 100.0, 200.0, 0.0]
+    assert [clip.waveform[0, 0, 0].item() for *_, clip in choice.clips()] == [0.0, 100.0, 200.0, 0.0]
 
 
 def test_many_performances_give_one_clip_each():
     choice = ClipChoice(3)
     for performance in range(5):
         for start in (0, 100):
-            choice.add(performance, start, torch.zeros(1, 2))
+            if choice.wants(performance):
+                choice.add(performance, start, one_clip(torch.zeros(1, 1, 2)))
     assert [clip[:2] for clip in choice.clips()] == [(0, 0), (1, 0), (2, 0)]
 
 
 def test_a_clip_does_not_keep_its_batch_alive():
-    batch = torch.zeros(64, 1, 1000)
-    choice = ClipChoice(1)
-    choice.add(0, 0, batch[3, :, :10])
-    assert choice.clips()[0][2].untyped_storage().nbytes() == 40
+    zeros = torch.zeros(64, dtype=torch.long)
+    clip = Batch(torch.zeros(64, 1, 1000), zeros, zeros).part(slice(3, 4), 0, 10, RATE)
+    assert clip.waveform.untyped_storage().nbytes() == 40
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""Play MIDI files with the model of a checkpoint.
+
+  lightning render runs/wavegan_notes/<id>/checkpoints/best.ckpt piece.mid --tempo 0.9 --format flac
+
+MIDI files of type 0 or 1, of any length; tempo changes and all three pedals are followed. Channels are played
+together, without percussion (channel 10) where there are others; --channels chooses. Writes one sound file
+per MIDI file and manifest.json. Blocks are made one after the other and joined without seams.
+"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonargparse
+
+from lightning_modules.audio.files import shown
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
+from lightning_modules.errors import ExperimentError, OptionError
+
+if TYPE_CHECKING:
+    from lightning_modules.inference.rendering import PieceRenderer
+
+SLOWEST, FASTEST = 0.05, 20.0
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Which files, and how they are played."""
+    add_tool_arguments(parser)
+    parser.add_argument("files", type=str, nargs="+", help="MIDI files.")
+    parser.add_argument("--tempo", type=float, default=1.0, help="How many times faster.")
+    parser.add_argument("--transpose", type=int, default=0, help="Semitones up.")
+    parser.add_argument(
+        "--channels", type=list[int], help="Channels to play, 1 to 16, e.g. [1,2]; all but 10 by default."
+    )
+    parser.add_argument(
+        "--velocity_exponent",
+        type=float,
+        default=1.0,
+        help="e in velocity -> 127 (velocity / 127)^e: below 1 is louder and more even.",
+    )
+    parser.add_argument("--gain_db", type=float, default=0.0, help="Gain in dB.")
+    parser.add_argument("--leave_out", action="store_true", help="Leave out notes outside the 88 keys.")
+    parser.add_argument(
+        "--ring_seconds", type=float, default=2.0, help="How long the sound rings on after the last damper."
+    )
+    parser.add_argument("--format", type=str, default="wav", choices=["wav", "flac"], help="Of the files.")
+    parser.add_argument(
+        "--block_seconds", type=float, default=10.0, help="Length of a block: what memory has to hold."
+    )
+
+
+def run(options: jsonargparse.Namespace) -> None:
+    """Play every file that can be.
+
+    Raises:
+        ExperimentError: If the model plays no notes; or, after the others are written, if a file could not be
+            played.
+    """
+    from lightning_modules.inference.rendering import PieceRenderer  # which takes seconds to import
+
+    check_options(options)
+    module = open_module(options)
+    renderer = PieceRenderer(module, options.block_seconds)
+    folder = OutputFolder("render", options)
+    failures: dict[str, ExperimentError] = {}
+    for name in options.files:
+        try:
+            print(render_one(renderer, folder, Path(name), options))
+        except ExperimentError as error:
+            failures[name] = error
+            print(f"{shown(name)}  FAILED")
+    failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
+    folder.write_manifest(module, failed=failed)
+    print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
+    if failures:
+        problems = "\n".join(error.problem for error in failures.values())
+        remedies = "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
+        raise OptionError(problems, remedies)
+
+
+def check_options(options: jsonargparse.Namespace) -> None:
+    """Raise an OptionError unless the numbers make sense."""
+    for name in ("block_seconds", "velocity_exponent"):
+        check_at_least(name, getattr(options, name), 0.0, exclusive=True)
+    check_at_least("ring_seconds", options.ring_seconds, 0.0)
+    check_at_least("gain_db", options.gain_db, -100.0)
+    if not SLOWEST <= options.tempo <= FASTEST:
+        raise OptionError(f"--tempo is {options.tempo}", f"give {SLOWEST} to {FASTEST:g}; 1 is as written")
+    for channel in options.channels or []:
+        if not 1 <= channel <= 16:
+            raise OptionError(f"--channels has {channel}", "MIDI channels are 1 to 16")
+
+
+def render_one(
+    renderer: "PieceRenderer", folder: OutputFolder, path: Path, options: jsonargparse.Namespace
+) -> str:
+    """Write one file's sound; returns a line about it."""
+    from lightning_modules.inference.rendering import arranged, on_the_keyboard, read_piece
+
+    channels = None if options.channels is None else [channel - 1 for channel in options.channels]
+    played = arranged(read_piece(path, channels), options.tempo, options.transpose, options.velocity_exponent)
+    try:
+        played = on_the_keyboard(played, options.leave_out)
+    except OptionError as error:
+        raise OptionError(f"{shown(path)}: {error.problem}", error.remedy) from error
+    num_samples, began = renderer.num_samples(played, options.ring_seconds), time.perf_counter()
+    module = renderer.module
+    with folder.sink(f"{path.stem}.{options.format}", module.sample_rate, module.channels) as sink:
+        for block in renderer.blocks(played, num_samples, 10.0 ** (options.gain_db / 20.0)):
+            sink.write(block)
+    took = time.perf_counter() - began
+    facts = {"num_notes": len(played.notes.pitch), "channels_played": [each + 1 for each in played.channels]}
+    written = folder.add(sink, {"source": str(path), **facts})
+    speed = f"{written.seconds / max(took, 1e-9):.0f} times real time"
+    clipped = "  clipped: lower --gain_db" if written.peak >= 1.0 else ""
+    line = f"{written.seconds:.2f} s  {facts['num_notes']} notes  peak {written.peak:.3f}  {speed}{clipped}"
+    return f"{shown(written.file)}  {line}"
