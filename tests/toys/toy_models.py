@@ -17,6 +17,7 @@ from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import DenseScoreHead
+from lightning_modules.networks.piano import DifferentiablePiano
 from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
 from lightning_modules.networks.wavelet import WaveletDecoder, WaveletEncoder
@@ -97,6 +98,12 @@ def make_wavegan(generator=None, feature_encoder=None, channels: int = 1) -> Wav
         ema_decay=0.9,
         channels=channels,
     ).eval()
+
+
+def make_player() -> WaveGAN:
+    """Plays notes with a piano of few partials."""
+    piano = DifferentiablePiano(RATE, num_partials=8, room_seconds=0.1)
+    return make_wavegan(generator=piano).requires_grad_(False)
 
 
 def make_vocoder(channels: int = 1) -> WaveGAN:
