@@ -281,7 +281,7 @@ class GenerativeModule(pl.LightningModule):
                 another kind of model than this class, one that holds pickled objects, or does not fit the
                 classes of this version.
         """
-        checkpoint = read_checkpoint(path, map_location)
+        checkpoint = read_checkpoint(path)
         content = checkpoint[KEY]
         weights = checkpoint["state_dict"]
         package = cls.__module__.partition(".")[0]
@@ -291,7 +291,13 @@ class GenerativeModule(pl.LightningModule):
         check_weights(module, weights, content["module"], str(path))
         module.load_state_dict(weights)
         module.trained_steps = checkpoint.get("global_step")
-        return module.to(map_location).eval()
+        try:
+            return module.to(map_location).eval()
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise OptionError(
+                f"The device {map_location} cannot be used ({reason})", "use 'cpu', or leave it out"
+            ) from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.

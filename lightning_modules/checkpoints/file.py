@@ -16,6 +16,8 @@ from lightning_modules.errors import CheckpointError
 
 KEY = "generative_module"
 """Where a checkpoint describes itself."""
+SPAWNED_NAME = ".temp.ckpt"
+"""What Lightning's strategies of spawned or forked processes hand the weights back in, and nothing else."""
 _TORCH_WRITE_ERROR = re.compile(r"inline_container|PytorchStreamWriter|file write|iostream", re.IGNORECASE)
 """What torch calls a disk that refuses: a RuntimeError."""
 
@@ -170,4 +172,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
         """Read a checkpoint after comparing it with its checksums; see `read_checkpoint`."""
+        if Path(path).name == SPAWNED_NAME:
+            check_is_whole(Path(path))
+            return torch.load(path, map_location="cpu", weights_only=True)
         return read_checkpoint(path, map_location if map_location is not None else "cpu")

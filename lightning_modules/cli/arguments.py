@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from datamodules.files import whole_file
 from lightning_modules.audio.files import AudioSink, WrittenAudio, shown
 from lightning_modules.errors import OptionError, RunError
-from lightning_modules.runs.folder import free_path, run_of_checkpoint
+from lightning_modules.runs.folder import free_path, new_folder, run_of_checkpoint
 
 if TYPE_CHECKING:
     from lightning_modules.base import GenerativeModule
@@ -42,6 +42,15 @@ def add_tool_arguments(parser: jsonargparse.ArgumentParser) -> None:
     )
 
 
+def add_density_argument(parser: jsonargparse.ArgumentParser) -> None:
+    """For verbs that draw samples."""
+    parser.add_argument(
+        "--density",
+        type=str | None,
+        help="Draw latents from the density in this file, made by `lightning fit_density`.",
+    )
+
+
 def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
     """The model of `options.checkpoint` on `options.device`, in evaluation mode, its weights frozen.
 
@@ -62,7 +71,12 @@ def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise OptionError(f"--device {name} cannot be used ({reason})", "use cpu, or leave it out") from error
-    return load_module(options.checkpoint, device).requires_grad_(False)
+    module = load_module(options.checkpoint, device).requires_grad_(False)
+    if getattr(options, "density", None) is not None:
+        from lightning_modules.inference.density import use_density
+
+        use_density(module, options.density)
+    return module
 
 
 def check_at_least(name: str, value: float, least: float, exclusive: bool = False) -> None:
@@ -92,6 +106,7 @@ class OutputFolder:
 
     Attributes:
         path: The folder.
+        reserved: Names that are given to nothing else than what asks for them.
 
     Raises:
         RunError: If it cannot be made.
@@ -101,11 +116,12 @@ class OutputFolder:
         self.verb = verb
         self.options = options.as_dict()
         self.files: list[dict[str, Any]] = []
+        self.reserved: set[str] = set()
         run = run_of_checkpoint(Path(options.checkpoint))
         wanted = Path(options.output).expanduser() if options.output else (run or Path()) / verb
         try:
-            self.path = free_path(wanted)
-            self.path.mkdir(parents=True)
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            self.path = new_folder(wanted)
         except OSError as error:
             raise RunError(
                 f"Cannot make the folder {shown(wanted)} ({error.strerror})",
@@ -117,8 +133,10 @@ class OutputFolder:
         return AudioSink(self._free_path(name), sample_rate, channels)
 
     def _free_path(self, name: str) -> Path:
-        short = os.fsdecode(os.fsencode(Path(name).stem)[:LONGEST_STEM]) + Path(name).suffix
-        return free_path(self.path / short)
+        stem, suffix = Path(name).stem, Path(name).suffix
+        if len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = os.fsencode(stem)[:LONGEST_STEM].decode("utf-8", "ignore")  # between two characters
+        return free_path(self.path / f"{stem}{suffix}", self.reserved)
 
     def write_clip(
         self, name: str, waveform: NDArray[Any], sample_rate: int, facts: Mapping[str, Any]

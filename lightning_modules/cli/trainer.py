@@ -22,6 +22,7 @@ from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.errors import ExperimentError
+from lightning_modules.inference.density import DrawFromDensity
 from lightning_modules.loggers.run_loggers import run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
 from lightning_modules.runs.config import check_config, with_links
@@ -125,6 +126,12 @@ class TrainerCLI(LightningCLI):
             default=False,
             help="Pass over a damaged checkpoint and go on from the run's previous one.",
         )
+        parser.add_argument(
+            "--density",
+            type=str | None,
+            help="For test, validate and predict: draw samples from the density in this file, made by "
+            "`lightning fit_density`.",
+        )
         parser.add_argument("--trust", type=str | None, metavar="PACKAGE", help=TRUST_HELP)
         parser.add_class_arguments(WandbOptions, "wandb")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
@@ -204,6 +211,14 @@ class TrainerCLI(LightningCLI):
         has_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
         if trainer_options.enable_progress_bar is not False and not has_progress:
             callbacks.append(progress_bar())
+        density = self.config[self.subcommand].density
+        if density is not None and self.subcommand == "fit":
+            raise ExperimentError(
+                f"--density {density}: a density is fitted to a trained model and is not trained with it",
+                "leave it out; test, validate, predict, generate and interpolate take it",
+            )
+        if density is not None:
+            callbacks.append(DrawFromDensity(density))
         if self.subcommand == "fit":
             callbacks += [RunSummary(), Interruption(), ChangedOptions(), ExactResume()]
             compiled = self.config[self.subcommand].compile

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -189,8 +190,12 @@ class SavedDensity(NamedTuple):
 
 
 def density_path(checkpoint: Path) -> Path:
-    """Path of the density of a checkpoint: beside it, `best.density.npz` for `best.ckpt`."""
-    return checkpoint.with_name(checkpoint.stem + SUFFIX)
+    """Where a new density of a checkpoint goes: beside it, `best.density.npz` or `best-2.density.npz`."""
+    path, count = checkpoint.with_name(checkpoint.stem + SUFFIX), 1
+    while path.exists():
+        count += 1
+        path = checkpoint.with_name(f"{checkpoint.stem}-{count}{SUFFIX}")
+    return path
 
 
 def save_density(density: Prior, path: Path, checkpoint: str) -> None:
@@ -251,6 +256,33 @@ def load_density(path: str | Path) -> SavedDensity:
             "make it anew with `lightning fit_density CHECKPOINT`",
         ) from error
     return SavedDensity(density.eval().requires_grad_(False), str(header.get("checkpoint")))
+
+
+class DrawFromDensity(pl.Callback):
+    """Lets samples that are scored or written be drawn from a density: `--density` of the Trainer's verbs.
+
+    Args:
+        path: The density's file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Replace the prior, now that the checkpoint's weights are there."""
+        self._use(pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same."""
+        self._use(pl_module)
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same."""
+        self._use(pl_module)
+
+    def _use(self, module: pl.LightningModule) -> None:
+        assert isinstance(module, GenerativeModule)
+        use_density(module, self.path)
 
 
 def use_density(module: GenerativeModule, path: str | Path) -> None:

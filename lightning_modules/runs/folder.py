@@ -15,6 +15,7 @@ Nothing is overwritten: a second `test` writes into `test-2`. Callbacks know non
 import os
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -162,11 +163,17 @@ def new_folder(path: Path) -> Path:
             continue
 
 
-def free_path(path: Path) -> Path:
-    """`path`, or if that exists the next free number: `test`, `test-2`; `a-1.yaml`, `a-2.yaml`."""
+def free_path(path: Path, taken: Collection[str] = ()) -> Path:
+    """`path`, or if that exists the next free number: `test`, `test-2`; `a-1.yaml`, `a-2.yaml`.
+
+    Args:
+        path: What is asked for.
+        taken: Names that others will ask for, and that are not given in place of `path`.
+    """
+    wanted = path
     stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", path.stem, re.DOTALL).groups()  # type: ignore[union-attr]
     count = int(number or 1)
-    while path.exists():
+    while path.exists() or (path != wanted and path.name in taken):
         count += 1
         path = path.with_name(f"{stem}-{count}{path.suffix}")
     return path

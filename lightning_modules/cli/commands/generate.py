@@ -13,6 +13,7 @@ import jsonargparse
 from lightning_modules.audio.files import shown
 from lightning_modules.cli.arguments import (
     OutputFolder,
+    add_density_argument,
     add_tool_arguments,
     check_at_least,
     num_samples_of,
@@ -35,11 +36,7 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
         help="Scale of the latent noise: below 1 is more typical, above 1 more varied. For a model with "
         "uniform noise, a temperature below 1 is a truncation.",
     )
-    parser.add_argument(
-        "--density",
-        type=str | None,
-        help="Draw latents from the density in this file, made by `lightning fit_density`.",
-    )
+    add_density_argument(parser)
     parser.add_argument(
         "--truncation",
         type=float,
@@ -61,10 +58,6 @@ def run(options: jsonargparse.Namespace) -> None:
     if options.truncation is not None:
         check_at_least("truncation", options.truncation, 0.0, exclusive=True)
     module = open_module(options)
-    if options.density is not None:
-        from lightning_modules.inference.density import use_density
-
-        use_density(module, options.density)
     num_samples = num_samples_of(options.seconds, module)
     clips = drawn_clips(
         module, options.num_clips, num_samples, options.seed, options.temperature, options.truncation

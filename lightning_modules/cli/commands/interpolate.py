@@ -15,6 +15,7 @@ import jsonargparse
 from lightning_modules.audio.files import shown
 from lightning_modules.cli.arguments import (
     OutputFolder,
+    add_density_argument,
     add_tool_arguments,
     check_at_least,
     num_samples_of,
@@ -41,6 +42,7 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
         default="auto",
         help="Straight, or along the sphere that Gaussian latents lie near; auto asks the model.",
     )
+    add_density_argument(parser)
     parser.add_argument("--temperature", type=float, default=1.0, help="Scale of the noise of drawn ends.")
     parser.add_argument(
         "--joined", action="store_true", help="Write all steps end to end as joined.wav, too."

@@ -50,6 +50,7 @@ def run(options: jsonargparse.Namespace) -> None:
     if reconstructor.context_samples is None:
         print("This model looks at the whole of a file: each is held in memory at once.")
     folder = OutputFolder("reconstruct", options)
+    folder.reserved = {f"{Path(name).stem}.wav" for name in options.files}
     failures = {}
     for name in options.files:
         try:

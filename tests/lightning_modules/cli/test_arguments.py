@@ -107,3 +107,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"Cannot make the folder .*file/out(.|\n)*--output"):
         OutputFolder("generate", parsed("x.ckpt", "--output", tmp_path / "file" / "out"))
+
+
+def test_a_result_never_gets_the_name_of_another_input(tmp_path: Path):
+    """MAESTRO's own names end like this."""
+    folder = OutputFolder("reconstruct", parsed(tmp_path / "x.ckpt", "--output", tmp_path / "out"))
+    folder.reserved, names = {"x--1.wav", "x--2.wav"}, []
+    for name in ("x--1.wav", "x--1.wav", "x--2.wav"):
+        with folder.sink(name, RATE, 1) as sink:
+            sink.write(np.zeros((1, 8), np.float32))
+        names.append(sink.path.name)
+    assert names == ["x--1.wav", "x--3.wav", "x--2.wav"]

@@ -13,7 +13,7 @@ from lightning_modules.cli import main
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.mixture_priors import GaussianMixture
 from lightning_modules.distributions.priors import StandardNormal
-from lightning_modules.inference.density import load_density, save_density
+from lightning_modules.inference.density import DrawFromDensity, load_density, save_density
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.schedules.kl_weight import ConstantKLWeight
@@ -66,6 +66,17 @@ def test_a_density_beats_the_prior_on_held_out_latents(checkpoint, options, kind
     saved = load_density(checkpoint.with_name("best.density.npz"))
     assert type(saved.density).__name__ == kind
     assert saved.checkpoint == "best.ckpt"
+    assert ", latents of the training split, 1/1\n" in text
+    fitted = checkpoint.with_name("best.density.npz")
+    assert f"lightning test --ckpt_path {checkpoint} --density {fitted}" in text
+
+
+def test_a_density_is_never_overwritten(checkpoint):
+    first = checkpoint.with_name("best.density.npz")
+    first.write_bytes(b"the work of eight minutes")
+    main(["fit_density", str(checkpoint), "--epochs", "1"])
+    assert first.read_bytes() == b"the work of eight minutes"
+    assert load_density(checkpoint.with_name("best-2.density.npz")).checkpoint == "best.ckpt"
 
 
 def test_generate_draws_from_a_density(checkpoint, tmp_path):
@@ -78,6 +89,21 @@ def test_generate_draws_from_a_density(checkpoint, tmp_path):
     expected = model.decode_latent(density.mean[0][None, :, None].expand(1, 4, 4))[0, 0]
     written = torch.from_numpy(soundfile.read(tmp_path / "out/clip_0000.wav", dtype="float32")[0])
     torch.testing.assert_close(written, expected, atol=1e-3, rtol=0)
+    folders[1] = f"--output={tmp_path}/way"
+    main(["interpolate", str(checkpoint), "1", "2", "--steps=2", "--seconds=0.064", "--device=cpu", *folders])
+    written = torch.from_numpy(soundfile.read(tmp_path / "way/step_00.wav", dtype="float32")[0])
+    torch.testing.assert_close(written, expected, atol=1e-3, rtol=0)
+
+
+def test_the_trainers_verbs_draw_from_a_density(checkpoint, tmp_path):
+    density = GaussianMixture(4, 1, spread=3.0)
+    save_density(density, tmp_path / "a.density.npz", "best.ckpt")
+    model = load_module(checkpoint)
+    callback = DrawFromDensity(str(tmp_path / "a.density.npz"))
+    for start in (callback.on_test_start, callback.on_validation_start, callback.on_predict_start):
+        model.replace_prior(StandardNormal(4))
+        start(None, model)
+        torch.testing.assert_close(model.latent_prior().mean, density.mean)
 
 
 def test_outside_a_run_folder_the_data_is_not_known(checkpoint, tmp_path, capsys):
