@@ -29,6 +29,7 @@ from lightning_modules.distributions.autoregressive_prior import AutoregressiveP
 from lightning_modules.distributions.mixture_priors import GaussianMixture
 from lightning_modules.distributions.priors import HasPrior, Prior
 from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
+from lightning_modules.numerics.noise import seeded_noise
 
 HEADER = "header"
 SUFFIX = ".density.npz"
@@ -152,8 +153,7 @@ class AutoregressiveFit(DensityEstimator):
 
     def fit(self, latent: Tensor) -> AutoregressivePrior:
         """See `DensityEstimator.fit`."""
-        with torch.random.fork_rng(), torch.enable_grad():
-            torch.manual_seed(self.seed)
+        with seeded_noise(self.seed, latent.device), torch.enable_grad():
             density = AutoregressivePrior(latent.shape[1], self.num_components, self.hidden_size)
             density.to(latent.device)
             optimizer = torch.optim.AdamW(density.parameters(), self.learning_rate)

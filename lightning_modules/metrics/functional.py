@@ -92,12 +92,25 @@ class EnergySums(NamedTuple):
     def of(cls, estimate: Tensor, target: Tensor) -> "EnergySums":
         """Of (…, T) each, in float64."""
         target, estimate = target.double(), estimate.double()
-        products = (target, estimate, target.square(), estimate.square(), target * estimate)
-        return cls(*(product.sum(-1) for product in products), target.shape[-1])
+        return cls(
+            target.sum(-1),
+            estimate.sum(-1),
+            target.square().sum(-1),
+            estimate.square().sum(-1),
+            (target * estimate).sum(-1),
+            target.shape[-1],
+        )
 
     def plus(self, other: "EnergySums") -> "EnergySums":
         """Of the block and another."""
-        return EnergySums(*(one + two for one, two in zip(self, other, strict=True)))
+        return EnergySums(
+            self.target + other.target,
+            self.estimate + other.estimate,
+            self.target_energy + other.target_energy,
+            self.estimate_energy + other.estimate_energy,
+            self.product + other.product,
+            self.num_samples + other.num_samples,
+        )
 
 
 def si_sdr_of_sums(sums: EnergySums) -> Tensor:
