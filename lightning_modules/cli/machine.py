@@ -26,7 +26,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-class Finding(NamedTuple):
+class Check(NamedTuple):
     """One line of the examination.
 
     Attributes:
@@ -42,7 +42,7 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Finding]:
+def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Check]:
     """Look at everything; what cannot be looked at is a warning.
 
     Args:
@@ -50,7 +50,7 @@ def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Findin
         runs_dir: Folder of all experiments.
     """
     root = Path(cache_dir or os.environ.get("MAESTRO_CACHE") or "~/.cache/maestro-lightning").expanduser()
-    checks: dict[str, Callable[[], list[Finding]]] = {
+    checks: dict[str, Callable[[], list[Check]]] = {
         "python": python,
         "torch": pair,
         "packages": packages,
@@ -67,47 +67,47 @@ def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Findin
     return [finding for name, check in checks.items() for finding in _safely(name, check)]
 
 
-def _safely(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+def _safely(name: str, check: Callable[[], list[Check]]) -> list[Check]:
     try:
         return check()
     except Exception as error:  # a doctor that falls ill helps nobody
-        return [Finding(name, Level.WARNING, f"cannot be examined ({type(error).__name__}: {error})")]
+        return [Check(name, Level.WARNING, f"cannot be examined ({type(error).__name__}: {error})")]
 
 
-def python() -> list[Finding]:
+def python() -> list[Check]:
     """The interpreter, and the system it runs on."""
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return [Finding("python", Level.OK, text)]
+    return [Check("python", Level.OK, text)]
 
 
-def packages() -> list[Finding]:
+def packages() -> list[Check]:
     """Installed versions against the pins."""
     if wrong := installation.misfits():
-        return [Finding("packages", Level.ERROR, "; ".join(wrong), "run `pip install -e .` again")]
-    return [Finding("packages", Level.OK, f"all {len(installation.requirements())} as pinned")]
+        return [Check("packages", Level.ERROR, "; ".join(wrong), "run `pip install -e .` again")]
+    return [Check("packages", Level.OK, f"all {len(installation.requirements())} as pinned")]
 
 
-def pair() -> list[Finding]:
+def pair() -> list[Check]:
     """Whether torch and torchaudio, which are compiled for each other, can be loaded."""
     try:
         installation.require_pair(is_sure=True)
     except InstallationError as error:
-        return [Finding("torch", Level.ERROR, error.problem, error.remedy)]
+        return [Check("torch", Level.ERROR, error.problem, error.remedy)]
     versions = " with ".join(f"{name} {metadata.version(name)}" for name in installation.PAIR)
-    return [Finding("torch", Level.OK, versions)]
+    return [Check("torch", Level.OK, versions)]
 
 
-def compiled() -> list[Finding]:
+def compiled() -> list[Check]:
     """Whether each package can be imported, and one operation of each compiled one works."""
     if broken := dict(installation.failures()):
         text = "; ".join(f"{name} does not work ({reason})" for name, reason in broken.items())
         names = " ".join(name.split()[0] for name in broken)
         remedy = f"run `pip install --force-reinstall --no-deps {names}`, then `pip install -e .`"
-        return [Finding("operations", Level.ERROR, text, remedy)]
-    return [Finding("operations", Level.OK, "every package imports; every compiled one computes")]
+        return [Check("operations", Level.ERROR, text, remedy)]
+    return [Check("operations", Level.OK, "every package imports; every compiled one computes")]
 
 
-def devices() -> list[Finding]:
+def devices() -> list[Check]:
     """What can train."""
     import torch
 
@@ -116,30 +116,30 @@ def devices() -> list[Finding]:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
         gpus = ", ".join(f"{each.name} ({each.total_memory / GIB:.0f} GiB)" for each in names)
-        return [Finding("devices", Level.OK, f"{gpus}; {text}")]
+        return [Check("devices", Level.OK, f"{gpus}; {text}")]
     if shutil.which("nvidia-smi"):
         remedy = "update the NVIDIA driver, or install the torch build for the one you have"
         value = f"an NVIDIA driver, but torch {torch.__version__} finds no GPU; {text}"
-        return [Finding("devices", Level.WARNING, value, remedy)]
+        return [Check("devices", Level.WARNING, value, remedy)]
     if torch.backends.mps.is_available():
-        return [Finding("devices", Level.OK, f"Apple GPU; {text}")]
-    return [Finding("devices", Level.OK, f"no GPU; {text}")]
+        return [Check("devices", Level.OK, f"Apple GPU; {text}")]
+    return [Check("devices", Level.OK, f"no GPU; {text}")]
 
 
-def precision() -> list[Finding]:
+def precision() -> list[Check]:
     """What `precision: ${auto_precision:}` will choose here."""
     import torch
 
     if not torch.cuda.is_available():
-        return [Finding("precision", Level.OK, "32-true; bf16-mixed runs on a CPU too, mostly slower")]
+        return [Check("precision", Level.OK, "32-true; bf16-mixed runs on a CPU too, mostly slower")]
     major, minor = torch.cuda.get_device_capability()
     bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     tf32 = ", TF32 units" if major >= 8 else ""
     chosen = "bf16-mixed" if bfloat16 else "16-mixed"
-    return [Finding("precision", Level.OK, f"{chosen} (compute capability {major}.{minor}{tf32})")]
+    return [Check("precision", Level.OK, f"{chosen} (compute capability {major}.{minor}{tf32})")]
 
 
-def memory() -> list[Finding]:
+def memory() -> list[Check]:
     """Main memory that is free to use, within the limit of a container."""
     fields = dict(re.findall(r"^(\w+): +(\d+) kB", Path("/proc/meminfo").read_text(), flags=re.MULTILINE))
     total, free = int(fields["MemTotal"]) << 10, int(fields["MemAvailable"]) << 10
@@ -149,24 +149,24 @@ def memory() -> list[Finding]:
         total, free = min(total, int(text)), min(free, int(text) - used)
     value = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
     if free < LEAST_MEMORY:
-        return [Finding("memory", Level.WARNING, value, "close other programs, or lower --data.batch_size")]
-    return [Finding("memory", Level.OK, value)]
+        return [Check("memory", Level.WARNING, value, "close other programs, or lower --data.batch_size")]
+    return [Check("memory", Level.OK, value)]
 
 
-def disk(name: str, folder: Path, least: int) -> list[Finding]:
+def disk(name: str, folder: Path, least: int) -> list[Check]:
     """Free space where `folder` is or will be, and whether it may be written."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     value = f"{free / GIB:.1f} GiB free in {folder}"
     option = "--runs_dir" if name.endswith("runs") else "--data.cache_dir"
     if not os.access(existing, os.W_OK):
-        return [Finding(name, Level.ERROR, f"{existing} may not be written", f"give another {option}")]
+        return [Check(name, Level.ERROR, f"{existing} may not be written", f"give another {option}")]
     if free < least:
-        return [Finding(name, Level.ERROR, value, f"free some space, or give another {option}")]
-    return [Finding(name, Level.OK, value)]
+        return [Check(name, Level.ERROR, value, f"free some space, or give another {option}")]
+    return [Check(name, Level.OK, value)]
 
 
-def caches(root: Path) -> list[Finding]:
+def caches(root: Path) -> list[Check]:
     """Which releases are decoded already."""
     lines = []
     for manifest in sorted(root.glob("pcm/*/manifest.json")):
@@ -178,10 +178,8 @@ def caches(root: Path) -> list[Finding]:
             lines.append(
                 f"{found[1]} at {rate} Hz, {found[3]} channel(s): {len(entries)} recordings, {hours:.2f} h"
             )
-    return [Finding("cache", Level.OK, line) for line in lines] or [
-        Finding(
-            "cache", Level.OK, "empty; the first `lightning fit` fills it (the embedded release: seconds)"
-        )
+    return [Check("cache", Level.OK, line) for line in lines] or [
+        Check("cache", Level.OK, "empty; the first `lightning fit` fills it (the embedded release: seconds)")
     ]
 
 
@@ -193,17 +191,17 @@ def checkpoints(runs_dir: Path) -> Iterator[Path]:
     yield from sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def runs(runs_dir: Path) -> list[Finding]:
+def runs(runs_dir: Path) -> list[Check]:
     """The newest run, and whether it was stopped before its end."""
     newest = next(checkpoints(runs_dir), None)
     if newest is None:
-        return [Finding("runs", Level.OK, f"none in {runs_dir} yet")]
+        return [Check("runs", Level.OK, f"none in {runs_dir} yet")]
     count = len({path.parent for path in checkpoints(runs_dir)})
     how = "was stopped" if newest.stem == "interrupted" else "has checkpoints"
-    return [Finding("runs", Level.OK, f"{count}; the newest, {newest.parents[1]}, {how}")]
+    return [Check("runs", Level.OK, f"{count}; the newest, {newest.parents[1]}, {how}")]
 
 
-def wandb() -> list[Finding]:
+def wandb() -> list[Check]:
     """Where figures will go; a key is looked for, not tried."""
     mode = os.environ.get("WANDB_MODE")
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
@@ -211,13 +209,13 @@ def wandb() -> list[Finding]:
         netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="replace")
     )
     if mode:
-        return [Finding("W&B", Level.OK, f"{mode}, as WANDB_MODE says")]
+        return [Check("W&B", Level.OK, f"{mode}, as WANDB_MODE says")]
     if has_key:
-        return [Finding("W&B", Level.OK, "online: a key is configured")]
-    return [Finding("W&B", Level.OK, "offline: no key; `wandb login` changes that, `wandb sync` sends later")]
+        return [Check("W&B", Level.OK, "online: a key is configured")]
+    return [Check("W&B", Level.OK, "offline: no key; `wandb login` changes that, `wandb sync` sends later")]
 
 
-def next_command(findings: list[Finding], runs_dir: str = "runs") -> str:
+def next_command(findings: list[Check], runs_dir: str = "runs") -> str:
     """What to run now."""
     for each in findings:
         if each.level is Level.ERROR:

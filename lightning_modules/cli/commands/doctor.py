@@ -11,7 +11,7 @@ import json
 
 import jsonargparse
 
-from lightning_modules.cli.machine import Finding, Level, examine, next_command
+from lightning_modules.cli.machine import Check, Level, examine, next_command
 
 _MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("!", "yellow"), Level.ERROR: ("x", "bold red")}
 
@@ -43,7 +43,7 @@ def run(options: jsonargparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def show(findings: list[Finding], command: str) -> None:
+def show(findings: list[Check], command: str) -> None:
     """One screen: a table of the findings, then what to run."""
     from rich.console import Console
     from rich.markup import escape

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from lightning_modules.cli import installation, machine
-from lightning_modules.cli.machine import Finding, Level, examine, next_command
+from lightning_modules.cli.machine import Check, Level, examine, next_command
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "requirements", lambda: [Requirement("pytest>=1")])
 
 
-def find(name: str) -> Finding:
+def find(name: str) -> Check:
     return next(each for each in examine() if each.name == name)
 
 
@@ -43,11 +43,11 @@ def test_a_compiled_part_that_does_not_work_is_an_error(monkeypatch: pytest.Monk
 
 
 def test_what_cannot_be_looked_at_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> list[Finding]:
+    def fail() -> list[Check]:
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(machine, "memory", fail)
-    assert find("memory") == Finding(
+    assert find("memory") == Check(
         "memory", Level.WARNING, "cannot be examined (RuntimeError: no such thing)"
     )
 
@@ -86,7 +86,7 @@ def test_what_to_run_follows_from_the_runs() -> None:
 
 
 def test_several_gpus_ask_for_ddp() -> None:
-    two = Finding("devices", Level.OK, "A (80 GiB), A (80 GiB); 16 CPU cores")
+    two = Check("devices", Level.OK, "A (80 GiB), A (80 GiB); 16 CPU cores")
     assert next_command([two]).endswith("vae.yaml --config experiments/hardware/ddp.yaml")
 
 
