@@ -10,6 +10,7 @@ from torch import Tensor
 from datamodules.batch import Batch
 from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.errors import OptionError
+from lightning_modules.loggers.run_loggers import wandb_loggers
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.runs.folder import free_path
 
@@ -117,9 +118,8 @@ class AudioLogger(pl.Callback):
         except (OSError, soundfile.LibsndfileError) as error:
             rank_zero_warn(f"Cannot write samples into {folder} ({error}); training goes on", stacklevel=2)
             return
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                log_to_wandb(logger, folder, groups, trainer.global_step)
+        for logger in wandb_loggers(trainer):
+            log_to_wandb(logger, folder, groups, trainer.global_step)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         if trainer.sanity_checking:

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torchmetrics import Metric
 
@@ -16,6 +15,7 @@ from lightning_modules.base import GenerativeModule, Samples, can_resynthesise, 
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
 from lightning_modules.callbacks.note_comparison import NoteComparison
 from lightning_modules.errors import OptionError
+from lightning_modules.loggers.run_loggers import wandb_loggers
 from lightning_modules.metrics.embeddings import Embedding, LogMelStatistics
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.metrics.reconstruction import (
@@ -205,28 +205,22 @@ class Evaluation(pl.Callback):
         if not trainer.is_global_zero or not self._sets:
             return
         module = cast(GenerativeModule, pl_module)
-        logged = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
-        written = {f"test/{score.of}/{score.name}" for score in self.scores}
-        own = {
-            name: value
-            for name, value in logged.items()
-            if name not in written and name.removeprefix("test/") not in self.metrics
-        }
+        own = self._logged_by_the_model(trainer)
         about = self._about(trainer, module)
         write_scores(Path(trainer.default_root_dir), {**about, "logged": own}, self.scores)
         clips = f"{about['num_clips']} clips of {about['clip_seconds']:g} s"
-        table = scores_table(f"{type(module).__name__}, step {about['step']}, {clips}", self.scores, own)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                rows = [[s.name, s.of, s.value, s.low, s.high, s.unit, s.better] for s in self.scores]
-                columns = ["name", "of", "value", "low", "high", "unit", "better"]
-                logger.log_table("test/scores", columns, rows)
-        from rich.console import Console
+        upload_scores(trainer, self.scores)
+        print_scores(f"{type(module).__name__}, step {about['step']}, {clips}", self.scores, own)
 
-        Console().print(table)
+    def _logged_by_the_model(self, trainer: pl.Trainer) -> dict[str, float]:
+        """Scalars of this test that the model itself logged, by name."""
+        scores = {f"test/{score.of}/{score.name}" for score in self.scores}
+        known = scores | {f"test/{name}" for name in self.metrics} | set(self.metrics)
+        logged = sorted(trainer.callback_metrics.items())
+        return {name: value.item() for name, value in logged if name not in known}
 
     def _about(self, trainer: pl.Trainer, module: GenerativeModule) -> dict[str, Any]:
-        """What the scores are of."""
+        """The model, its step and the clips that the scores are of."""
         kind = type(module)
         return {
             "model": f"{kind.__module__}.{kind.__qualname__}",
@@ -264,6 +258,21 @@ class Evaluation(pl.Callback):
         for name, metric in self.metrics.items():
             shown = name in ("log_mel_distance", "frechet_log_mel")
             pl_module.log(f"{stage}/{name}", metric.compute(), prog_bar=shown)
+
+
+def upload_scores(trainer: pl.Trainer, scores: list[Score]) -> None:
+    """Send scores to W&B as one table."""
+    columns = ["name", "of", "value", "low", "high", "unit", "better"]
+    rows = [[getattr(score, column) for column in columns] for score in scores]
+    for logger in wandb_loggers(trainer):
+        logger.log_table("test/scores", columns, rows)
+
+
+def print_scores(title: str, scores: list[Score], own: dict[str, float]) -> None:
+    """Print scores as one table, with the scalars that the model logged by itself."""
+    from rich.console import Console  # only a test needs it
+
+    Console().print(scores_table(title, scores, own))
 
 
 def sample_like(module: Samples, real: torch.Tensor, seed: int) -> torch.Tensor:

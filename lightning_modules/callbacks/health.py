@@ -6,7 +6,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim import Optimizer
 
@@ -16,6 +15,7 @@ from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
 from lightning_modules.errors import OptionError
+from lightning_modules.loggers.run_loggers import wandb_loggers
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.reports.findings import FILE_NAME, Finding, append_findings
 
@@ -257,8 +257,9 @@ def log(trainer: pl.Trainer, findings: list[Finding], states: dict[str, float]) 
     figures = {f"health/{name.replace(' ', '_')}": state for name, state in states.items()}
     for logger in trainer.loggers:
         logger.log_metrics(figures, step=trainer.global_step)
-        if findings and isinstance(logger, WandbLogger):
-            rows = [list(finding) for finding in findings]
+    if findings:
+        rows = [list(finding) for finding in findings]
+        for logger in wandb_loggers(trainer):
             logger.log_table("health/findings", list(Finding._fields), rows, step=trainer.global_step)
 
 

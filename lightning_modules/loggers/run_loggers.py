@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.loggers.csv_logger import RunCSVLogger
@@ -25,6 +26,11 @@ def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor
     if mode == "disabled":
         return [csv_logger]
     return [RunWandbLogger(run, mode, config, options, monitor), csv_logger]
+
+
+def wandb_loggers(trainer: pl.Trainer) -> list[WandbLogger]:
+    """Those loggers of a Trainer that take tables, audio and images: W&B's."""
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
 
 def wandb_mode() -> str:

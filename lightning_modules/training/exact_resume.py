@@ -10,6 +10,7 @@ from lightning.fabric.utilities.apply_func import convert_tensors_to_scalars
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from lightning_modules.base import is_logging_step
 from lightning_modules.loggers.csv_logger import RunCSVLogger
 
 KEY = "random_state"
@@ -226,7 +227,7 @@ def log_early(trainer: pl.Trainer) -> None:
     """
     connector, step = trainer._logger_connector, trainer.fit_loop.epoch_loop._batches_that_stepped
     loggers = [logger for logger in trainer.loggers if isinstance(logger, RunCSVLogger)]
-    if loggers and connector.should_update_logs:
+    if loggers and is_logging_step(trainer):
         figures = {**convert_tensors_to_scalars(connector.metrics["log"]), "epoch": trainer.current_epoch}
         for logger in loggers:
             logger.log_metrics(figures, step)
