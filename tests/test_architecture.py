@@ -163,6 +163,22 @@ def test_pure_rooms_do_not_know_lightning(room):
         assert not [name for name in imports(path) if name.split(".")[0] == "lightning"], path
 
 
+@pytest.mark.parametrize(
+    "room", ["networks", "distributions", "losses", "schedules", "metrics", "callbacks"]
+)
+def test_rooms_export_their_classes(room):
+    """For class paths such as `lightning_modules.networks.WaveletEncoder`, in experiments and checkpoints."""
+    folder = ROOT / "lightning_modules" / room
+    defined = {
+        node.name
+        for path in folder.glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+    exported = {name.rpartition(".")[2] for name in imports(folder / "__init__.py")}
+    assert exported == defined
+
+
 def test_nothing_is_called_utils():
     assert not [path for path in SOURCES if "util" in path.stem]
 

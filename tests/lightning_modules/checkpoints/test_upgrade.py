@@ -8,7 +8,7 @@ import torch
 
 from lightning_modules import load_module
 from lightning_modules.checkpoints.description import describe
-from lightning_modules.checkpoints.file import KEY
+from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.checkpoints.upgrade import FORMAT, exported_path, from_format_1, upgraded
 from lightning_modules.errors import CheckpointError
 from lightning_modules.inference.density import load_density
@@ -48,6 +48,21 @@ def test_an_upgraded_description_is_that_of_the_module_it_makes(name):
         for role in ("optimizer", "generator_optimizer", "critic_optimizer"):  # torch's, known by two names
             arguments.pop(role, None)
     assert new["module"] == written
+
+
+@pytest.mark.parametrize("name", ["vae", "vocoder"])
+def test_optimisers_of_format_1_go_on(name):
+    module = load_module(OLD / f"{name}.ckpt")
+    states = read_checkpoint(OLD / f"{name}.ckpt")["optimizer_states"]
+    configured = module.configure_optimizers()
+    configured = configured if isinstance(configured, list) else [configured]
+    optimizers = [each["optimizer"] if isinstance(each, dict) else each for each in configured]
+    for optimizer, state in zip(optimizers, states, strict=True):
+        optimizer.load_state_dict(state)
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        assert len(optimizer.state) == len(state["state"]) > 0
+        assert all(optimizer.state[each]["exp_avg"].shape == each.shape for each in optimizer.state)
+        assert len(parameters) == sum(len(group["params"]) for group in state["param_groups"])
 
 
 def test_a_density_of_format_1():
