@@ -163,9 +163,7 @@ def test_pure_rooms_do_not_know_lightning(room):
         assert not [name for name in imports(path) if name.split(".")[0] == "lightning"], path
 
 
-@pytest.mark.parametrize(
-    "room", ["networks", "distributions", "losses", "schedules", "metrics", "callbacks"]
-)
+@pytest.mark.parametrize("room", ["networks", "distributions", "losses", "schedules", "metrics", "callbacks"])
 def test_rooms_export_their_classes(room):
     """For class paths such as `lightning_modules.networks.WaveletEncoder`, in experiments and checkpoints."""
     folder = ROOT / "lightning_modules" / room

@@ -5,7 +5,7 @@ from lightning_modules.distributions.likelihoods import BandGaussianLikelihood, 
 from lightning_modules.distributions.mixture import DiagonalMixture
 from lightning_modules.distributions.mixture_priors import GaussianMixture, MixturePrior, VampPrior
 from lightning_modules.distributions.posterior import DiagonalGaussian
-from lightning_modules.distributions.priors import Prior, StandardNormal
+from lightning_modules.distributions.priors import HasPrior, Prior, StandardNormal
 
 __all__ = [
     "AutoregressivePrior",
@@ -14,6 +14,7 @@ __all__ = [
     "DiagonalMixture",
     "GaussianLikelihood",
     "GaussianMixture",
+    "HasPrior",
     "Likelihood",
     "MixturePrior",
     "Prior",

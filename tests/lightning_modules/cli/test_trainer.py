@@ -231,7 +231,7 @@ def nesting(value: object) -> int:
 def test_experiments_are_flat(path: Path) -> None:
     # the document, and four levels in it: model, init_args, a part, its init_args
     assert nesting(yaml.safe_load(path.read_text())) <= 5
-    assert len(path.read_text().splitlines()) <= 90
+    assert len(path.read_text().splitlines()) <= (80 if path.name == "vae.yaml" else 90)
 
 
 @pytest.mark.parametrize("change", sorted(EXPERIMENTS.glob("ablations/*.yaml")), ids=lambda path: path.stem)
