@@ -1,8 +1,11 @@
 """Every command and the Python example of the README and of its two neighbours work (on a shorter run)."""
 
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,8 @@ COMMANDS = sorted(
         )
     }
 )
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+OWN_MODEL = "my_model"
 RUN = "runs/vae/<id>"
 SHORT = ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--trainer.accelerator=cpu"]
 
@@ -52,7 +57,7 @@ def finished_run(tiny_run_data, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "runs/vae/one"
 
 
-STARTING = [command for command in COMMANDS if RUN not in command]
+STARTING = [command for command in COMMANDS if RUN not in command and OWN_MODEL not in command]
 TOOLS = [command for command in STARTING if command.split()[1] in tool_verbs()]
 
 
@@ -82,11 +87,26 @@ def test_commands_on_a_run_work(command, finished_run, monkeypatch):
 
 
 def test_the_python_example_works(finished_run):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = EXAMPLES[0]
     waveform = torch.zeros(2, 1, 1000)
     names = {"waveform": waveform}
     exec(example.replace(RUN, str(finished_run)), names)
     assert names["audio"].shape == waveform.shape
+
+
+def test_a_model_of_ones_own_trains_and_is_scored(tiny_run_data, tmp_path, monkeypatch):
+    (tmp_path / f"{OWN_MODEL}.py").write_text(EXAMPLES[1])
+    assert len(EXAMPLES[1].splitlines()) <= 30
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    fit, test = [shlex.split(command)[1:] for command in COMMANDS if OWN_MODEL in command]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for arguments in ([*fit, *tiny_run_data, *SHORT], test):
+        command = [sys.executable, "-m", "lightning_modules", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs/mine/one"
+    assert (run / "checkpoints/best.ckpt").is_file() and (run / "test/report.html").is_file()
+    assert "log_mel_distance" in (run / "test/scores.csv").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
