@@ -89,7 +89,8 @@ class PairedComparison:
         units = {"log_mel_distance": "dB", "si_sdr": "dB"}
         self.values = {name: ClipValues(units.get(name, "")).to(device) for name in self.formulas}
         self.onset_values = ClipValues().to(device)
-        self.midi_values = {of: ClipValues().to(device) for of in ("reconstructions", "floor")}
+        judged: tuple[ScoreSubject, ...] = ("reconstructions", "floor")
+        self.midi_values = {of: ClipValues().to(device) for of in judged}
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Add reconstructions (B, C, T) of a batch."""
@@ -100,7 +101,7 @@ class PairedComparison:
         scores = [onset_f_score(*pair) for pair in zip(original, heard, strict=True)]
         self.onset_values.update(torch.tensor(scores, device=output.device))
         played = self._played(batch)
-        for of, found in (("reconstructions", heard), ("floor", original)):
+        for of, found in zip(self.midi_values, (heard, original), strict=True):
             pairs = [(known, own) for known, own in zip(played, found, strict=True) if known is not None]
             if pairs:
                 scores = [onset_f_score(known, own) for known, own in pairs]
@@ -195,7 +196,10 @@ class SetComparison:
         """Distance to the nearest training clip, of the model's clips and of real unseen ones."""
         known = self.known.compute().mean(1)  # (N, F)
         unit = self.embeddings[0].unit
-        sets = (self.of, self.made[0].compute()), ("floor", self.real[0].compute())
+        sets: tuple[tuple[ScoreSubject, Tensor], ...] = (
+            (self.of, self.made[0].compute()),
+            ("floor", self.real[0].compute()),
+        )
         return [
             interval_score(
                 "nearest_training_distance",
@@ -219,6 +223,6 @@ def kernel_of(clips: Tensor, others: Tensor) -> Tensor:
 
 def interval_score(name: str, of: ScoreSubject, measured: Interval | float, unit: str = "") -> Score:
     """A row of the table, of a score whose name tells which direction is better."""
-    interval = measured if isinstance(measured, Interval) else (measured, None, None)
+    value, low, high = measured if isinstance(measured, Interval) else (measured, None, None)
     better: dict[str | None, Better] = {"min": "lower", "max": "higher", None: "none"}
-    return Score(name, of, *interval, unit, better[score_direction(name)])
+    return Score(name, of, value, low, high, unit, better[score_direction(name)])

@@ -198,7 +198,8 @@ class Evaluation(pl.Callback):
         if self._notes is not None:
             self.scores += self._notes.scores(module.device)
         for score in self.scores:
-            module.log(f"test/{score.of}/{score.name}", score.value, rank_zero_only=True)
+            if score.value is not None:
+                module.log(f"test/{score.of}/{score.name}", score.value, rank_zero_only=True)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and print, in the first process; callbacks listed after this one find the files there."""

@@ -25,12 +25,14 @@ from lightning_modules.metrics.note_scores import (
     velocity_correlation,
 )
 from lightning_modules.metrics.transcription import SEGMENT_SECONDS, NoteListener, clips_per_segment
-from lightning_modules.reports.scores import Score
+from lightning_modules.reports.scores import Score, Subject
 
 Item = TypeVar("Item")
 PAIRED = ("note_f_score", "note_offset_f_score", "velocity_correlation")
 KINDS = ("notes_per_second", "polyphony", "silent_share")
 HISTOGRAMS = ("pitch_class_distance", "interval_distance")
+PAIR_COLUMNS: tuple[tuple[Subject, int], ...] = (("reconstructions", 0), ("floor", 1))
+SAMPLE_COLUMNS: tuple[tuple[Subject, int], ...] = (("samples", 0), ("floor", 1))
 
 
 class EvenlySpread(Generic[Item]):
@@ -107,15 +109,15 @@ class NoteComparison:
         """Listen, and score; values of all processes are gathered on `device`."""
         pairs = [] if self._pairs is None else self._pairs.items
         samples = [] if self._samples is None else self._samples.items
-        values: dict[tuple[str, str], ClipValues] = {}
+        values: dict[tuple[str, Subject], ClipValues] = {}
         with self._progress(2 * (self._cost(pairs) + self._cost(samples))):
-            for of, column in (("reconstructions", 0), ("floor", 1)):
-                names = PAIRED if self._pairs is not None else ()
+            for of, column in PAIR_COLUMNS:
+                names: tuple[str, ...] = PAIRED if self._pairs is not None else ()
                 values |= {(name, of): ClipValues().to(device) for name in names}
                 for clip, heard, (_, _, played) in self._heard(pairs, column):
                     for name, value in agreement(played, heard, clip.shape[-1] / self.sample_rate).items():
                         values[name, of].update(torch.tensor([value], device=device))
-            for of, column in (("samples", 0), ("floor", 1)):
+            for of, column in SAMPLE_COLUMNS:
                 names = (*KINDS, *HISTOGRAMS) if self._samples is not None else ()
                 values |= {(name, of): ClipValues().to(device) for name in names}
                 for clip, heard, _ in self._heard(samples, column):
@@ -180,7 +182,7 @@ def character(heard: NoteList, seconds: float) -> dict[str, Tensor]:
     }
 
 
-def scores_of(values: Mapping[tuple[str, str], Tensor]) -> list[Score]:
+def scores_of(values: Mapping[tuple[str, Subject], Tensor]) -> list[Score]:
     """Means over clips, and distances of histograms, with their intervals.
 
     Args:

@@ -99,12 +99,14 @@ class RunWandbLogger(WandbLogger):
         own_id = run.id if run.verb == "fit" else f"{run.id}-{run.root.name}"
         environment = os.environ.get
         name = options.name or environment("WANDB_NAME") or run.id
-        self.init_options = dict(
-            name=name if run.verb == "fit" else f"{name}-{run.root.name}",
+        name = name if run.verb == "fit" else f"{name}-{run.root.name}"
+        project = options.project or environment("WANDB_PROJECT") or PROJECT
+        self.init_options: dict[str, Any] = dict(
+            name=name,
             dir=str(run.root),
             id=own_id,
             resume="allow",
-            project=options.project or environment("WANDB_PROJECT") or PROJECT,
+            project=project,
             entity=options.entity,
             group=options.group or environment("WANDB_RUN_GROUP") or run.experiment,
             job_type=options.job_type or environment("WANDB_JOB_TYPE") or run.verb,
@@ -115,10 +117,10 @@ class RunWandbLogger(WandbLogger):
         )
         """Of `wandb.init`."""
         super().__init__(
-            name=self.init_options["name"],
+            name=name,
             save_dir=str(run.root),
             id=own_id,
-            project=self.init_options["project"],
+            project=project,
         )
         self.run = run
         self.monitor = monitor

@@ -143,10 +143,11 @@ class TranskunEmbedding(Embedding):
 
     def __init__(self, segment_seconds: float = 0.25) -> None:
         super().__init__()
-        self.network: Any = transkun_network()
-        self.sample_rate = self.network.fs
-        self.size = self.network.conf.baseSize * self.network.conf.scoringExpansionFactor
-        self.segment_frames = max(round(segment_seconds * self.sample_rate / self.network.hopSize), 1)
+        network: Any = transkun_network()
+        self.network = network
+        self.sample_rate = network.fs
+        self.size = network.conf.baseSize * network.conf.scoringExpansionFactor
+        self.segment_frames = max(round(segment_seconds * self.sample_rate / network.hopSize), 1)
 
     def embed(self, waveform: Tensor) -> Tensor:
         """See `Embedding.embed`; a shorter clip is one vector, a shorter rest is dropped."""

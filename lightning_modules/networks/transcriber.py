@@ -5,7 +5,7 @@ which the critics' trunk of strided convolutions over 25 samples would have to l
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -142,7 +142,7 @@ class Transcriber(nn.Module):
         )
         self.heads = nn.Conv2d(width, len(NoteLogits._fields), 1)
         with torch.no_grad():  # as rare as they are: of 88 keys, few begin or sound
-            self.heads.bias.copy_(torch.tensor([-4.0, -3.0, 0.0]))
+            cast(Tensor, self.heads.bias).copy_(torch.tensor([-4.0, -3.0, 0.0]))
         window_frames = -(-self.spectrogram.context_samples // self.hop_samples)
         self.context_frames = window_frames + 1 + sum(dilations)
         self.register_buffer("onset_threshold", torch.tensor(0.3))
