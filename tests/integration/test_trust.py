@@ -25,6 +25,8 @@ ARGUMENTS = {
     "interpolate": ["1", "2"],
     "export": [],
     "fit_density": [],
+    "render": ["a.mid"],
+    "transcribe": ["a.wav"],
 }
 PLANTED = "from pathlib import Path\nPath({mark!r}).touch()\nclass Thing:\n    pass\n"
 
