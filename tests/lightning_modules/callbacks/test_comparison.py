@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,19 +12,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from toy_experiment import ToyDataModule, ToyModule
 
+from datamodules.batch import Notes
 from lightning_modules.base import Reconstructs, Samples
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.metrics.distances import frechet_distance, moments
 from lightning_modules.metrics.embeddings import LogMelStatistics
 from lightning_modules.metrics.reconstruction import LogMelDistance
-
-
-class Notes(NamedTuple):
-    pitch: np.ndarray
-    onset: np.ndarray
-    offset: np.ndarray
-    velocity: np.ndarray
-    sounding_offset: np.ndarray
 
 
 class NotedData(ToyDataModule):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, Notes
 from lightning_modules.base import Reconstructs, Samples
 from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
 from lightning_modules.errors import OptionError
@@ -40,13 +40,6 @@ class Piece(NamedTuple):
     title: str
     year: int
     audio: str
-
-
-class Notes(NamedTuple):
-    pitch: np.ndarray
-    onset: np.ndarray
-    offset: np.ndarray
-    velocity: np.ndarray
 
 
 class Archive(ToyDataModule):
