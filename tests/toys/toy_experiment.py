@@ -18,6 +18,11 @@ class ToyBatch(NamedTuple):
     waveform: Tensor
     performance: Tensor
     start_sample: Tensor
+    notes = None
+
+    def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> "ToyBatch":
+        waveform = self.waveform[clips, :, start:stop].clone()
+        return ToyBatch(waveform, self.performance[clips], self.start_sample[clips] + start)
 
 
 class NoiseClips(Dataset):
