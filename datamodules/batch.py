@@ -154,13 +154,22 @@ class Batch(NamedTuple):
             )
         return self.notes
 
-    def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> "Batch":
-        """Samples `start` to before `stop` of some of the clips, as copies; `sample_rate` in Hz."""
-        waveform = self.waveform[clips, :, start:stop].clone()
-        notes = self.notes
-        if notes is not None:
-            notes = notes.part(clips, start, start + waveform.shape[-1], sample_rate)
-        return Batch(waveform, self.performance[clips], self.start_sample[clips] + start, notes)
+
+def part_of(batch: Batch, clips: slice, start: int, stop: int, sample_rate: int) -> Batch:
+    """Samples `start` to before `stop` of some of a batch's clips, as copies.
+
+    Args:
+        batch: This, or another with the first three of its attributes.
+        clips: Which.
+        start: First sample.
+        stop: Where to end; where the clips end, if that is sooner.
+        sample_rate: In Hz.
+    """
+    waveform = batch.waveform[clips, :, start:stop].clone()
+    notes = getattr(batch, "notes", None)
+    if notes is not None:
+        notes = notes.part(clips, start, start + waveform.shape[-1], sample_rate)
+    return Batch(waveform, batch.performance[clips], batch.start_sample[clips] + start, notes)
 
 
 class PcmBatch(NamedTuple):

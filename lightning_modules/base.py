@@ -108,11 +108,13 @@ class RendersNotes(AudioModel, Protocol):
     Attributes:
         reads_notes: True: data modules are to send notes along.
         render_unit_samples: A piece rendered in parts that begin at multiples of this many samples, and are
-            multiples of it long, is the piece rendered whole.
+            multiples of it long, is the piece rendered whole …
+        lookahead_samples: … if each part is rendered with this many samples more, which are cut off again.
     """
 
     reads_notes: bool
     render_unit_samples: int
+    lookahead_samples: int
 
     def render(self, notes: NoteBatch, num_samples: int) -> Tensor:
         """Play notes.

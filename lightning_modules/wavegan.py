@@ -135,7 +135,10 @@ class WaveGAN(LatentModule):
         self.generator_lr_scheduler = generator_lr_scheduler
         self.critic_lr_scheduler = critic_lr_scheduler
         self.reads_notes = isinstance(generator, NoteGenerator)
-        self.render_unit_samples = generator.block_samples if isinstance(generator, NoteGenerator) else 1
+        self.render_unit_samples, self.lookahead_samples = 1, 0
+        if isinstance(generator, NoteGenerator):
+            self.render_unit_samples = generator.block_samples
+            self.lookahead_samples = generator.lookahead_samples
         self.is_conditional = not isinstance(generator, LatentGenerator)
         self.lacks = self._lacking()
         mapping_weight = 0.0 if feature_mapping is None else feature_weight

@@ -7,7 +7,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, part_of
 from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.errors import OptionError
 from lightning_modules.loggers.run_loggers import wandb_loggers
@@ -92,7 +92,7 @@ class AudioLogger(pl.Callback):
             wanted = [index * batches // self.num_clips for index in range(self.num_clips)]
             longest = round(self.clip_seconds * pl_module.sample_rate)
             for index in range(min(wanted.count(batch_idx), len(batch.waveform))):
-                self._clips.append(batch.part(slice(index, index + 1), 0, longest, pl_module.sample_rate))
+                self._clips.append(part_of(batch, slice(index, index + 1), 0, longest, pl_module.sample_rate))
 
     def on_validation_epoch_end(
         self,

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim import Optimizer
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, part_of
 from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.guard import GradientGuard
@@ -173,7 +173,7 @@ class Health(pl.Callback):
             samples = batch.waveform.shape[-1]
             length = min(pl_module.clip_samples, samples)
             start = (samples - length) // 2
-            self._clips.append(batch.part(slice(wanted), start, start + length, pl_module.sample_rate))
+            self._clips.append(part_of(batch, slice(wanted), start, start + length, pl_module.sample_rate))
 
     def on_validation_epoch_end(
         self,

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.batch import Batch, NoteSource
+from datamodules.batch import Batch, NoteSource, part_of
 from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
@@ -91,7 +91,7 @@ class ListeningReport(pl.Callback):
             places = zip(batch.performance.tolist(), batch.start_sample.tolist(), strict=True)
             for index, (performance, start) in enumerate(places):
                 if self._choice.wants(performance):
-                    clip = batch.part(slice(index, index + 1), 0, longest, rate)
+                    clip = part_of(batch, slice(index, index + 1), 0, longest, rate)
                     self._choice.add(performance, start, clip.to(torch.device("cpu")))
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

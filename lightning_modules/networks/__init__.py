@@ -27,6 +27,7 @@ from lightning_modules.networks.leaky_relu import LeakyReLU
 from lightning_modules.networks.note_generator import NoteGenerator
 from lightning_modules.networks.note_noise import NoteNoise
 from lightning_modules.networks.note_picker import NotePicker
+from lightning_modules.networks.note_roll_generator import NoteRollGenerator
 from lightning_modules.networks.partials import Components
 from lightning_modules.networks.phase_shuffle import PhaseShuffle
 from lightning_modules.networks.piano import DifferentiablePiano, Moments
@@ -103,6 +104,7 @@ __all__ = [
     "NoteLogits",
     "NoteNoise",
     "NotePicker",
+    "NoteRollGenerator",
     "PeriodTrunk",
     "PhaseShuffle",
     "PianoTone",

@@ -16,12 +16,14 @@ class NoteGenerator(nn.Module, ABC):
         block_samples: A piece made in parts that begin at multiples of this many samples, and are multiples
             of it long, is the same as made whole.
         clip_multiple: What the length of a clip must be a multiple of, in samples.
+        lookahead_samples: How far ahead notes change the sound.
     """
 
     sample_rate: int
     channels: int
     block_samples: int
     clip_multiple: int = 1
+    lookahead_samples: int = 0
 
     @abstractmethod
     def forward(self, notes: NoteBatch, num_samples: int) -> Tensor:

@@ -18,7 +18,7 @@ from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, ch
 from lightning_modules.errors import ExperimentError, OptionError
 
 if TYPE_CHECKING:
-    from lightning_modules.inference.rendering import PieceRenderer
+    from lightning_modules.cli.rendering import PieceRenderer
 
 SLOWEST, FASTEST = 0.05, 20.0
 
@@ -56,7 +56,7 @@ def run(options: jsonargparse.Namespace) -> None:
         ExperimentError: If the model plays no notes; or, after the others are written, if a file could not be
             played.
     """
-    from lightning_modules.inference.rendering import PieceRenderer  # which takes seconds to import
+    from lightning_modules.cli.rendering import PieceRenderer  # which takes seconds to import
 
     check_options(options)
     module = open_module(options)
@@ -95,7 +95,7 @@ def render_one(
     renderer: "PieceRenderer", folder: OutputFolder, path: Path, options: jsonargparse.Namespace
 ) -> str:
     """Write one file's sound; returns a line about it."""
-    from lightning_modules.inference.rendering import arranged, on_the_keyboard, read_piece
+    from lightning_modules.cli.rendering import arranged, on_the_keyboard, read_piece
 
     channels = None if options.channels is None else [channel - 1 for channel in options.channels]
     played = arranged(read_piece(path, channels), options.tempo, options.transpose, options.velocity_exponent)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
 
-from datamodules.batch import Batch, Notes
+from datamodules.batch import Batch, Notes, part_of
 from lightning_modules.base import Reconstructs, Samples
 from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
 from lightning_modules.errors import OptionError
@@ -154,7 +154,7 @@ def test_many_performances_give_one_clip_each():
 
 def test_a_clip_does_not_keep_its_batch_alive():
     zeros = torch.zeros(64, dtype=torch.long)
-    clip = Batch(torch.zeros(64, 1, 1000), zeros, zeros).part(slice(3, 4), 0, 10, RATE)
+    clip = part_of(Batch(torch.zeros(64, 1, 1000), zeros, zeros), slice(3, 4), 0, 10, RATE)
     assert clip.waveform.untyped_storage().nbytes() == 40
 
 

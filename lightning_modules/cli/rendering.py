@@ -144,7 +144,8 @@ class PieceRenderer:
         """
         notes, row = ClipNotes({0: played}, self.module.sample_rate), np.zeros(1, dtype=np.int64)
         factor = np.full(1, gain, dtype=np.float32)
+        length = self.block_samples + self.module.lookahead_samples
         for start in range(0, num_samples, self.block_samples):
-            batch = notes.batch(row, np.full(1, start), factor, self.block_samples)
-            block = self.module.render(batch.to(self.module.device), self.block_samples)
-            yield block[0, :, : num_samples - start].float().cpu().numpy()
+            batch = notes.batch(row, np.full(1, start), factor, length)
+            block = self.module.render(batch.to(self.module.device), length)[0]
+            yield block[:, : min(self.block_samples, num_samples - start)].float().cpu().numpy()

@@ -10,8 +10,8 @@ import torch
 from toy_models import make_player, make_vae
 
 from datamodules.release.notes import read_played
+from lightning_modules.cli.rendering import PieceRenderer, arranged, on_the_keyboard, read_piece
 from lightning_modules.errors import AudioFileError, OptionError
-from lightning_modules.inference.rendering import PieceRenderer, arranged, on_the_keyboard, read_piece
 
 C = 60
 
