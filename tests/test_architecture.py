@@ -187,10 +187,7 @@ def test_at_most_eight_loose_files(package):
     assert len(loose) <= 8
 
 
-@pytest.mark.parametrize(
-    "package",
-    ["datamodules", pytest.param("lightning_modules", marks=pytest.mark.xfail(reason="being mended"))],
-)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_tests_mirror_the_sources(package):
     missing = []
     for path in sorted((ROOT / package).rglob("*.py")):
@@ -202,10 +199,7 @@ def test_tests_mirror_the_sources(package):
     assert not missing, "\n".join(missing)
 
 
-@pytest.mark.parametrize(
-    "package",
-    ["datamodules", pytest.param("lightning_modules", marks=pytest.mark.xfail(reason="being mended"))],
-)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_test_file_without_its_source(package):
     for path in sorted((ROOT / "tests" / package).rglob("test_*.py")):
         source = ROOT / path.relative_to(ROOT / "tests").parent / path.name.removeprefix("test_")
