@@ -101,11 +101,11 @@ def require_latent_generator(
     if isinstance(generator, NoteGenerator):
         raise OptionError(
             f"{type(generator).__name__} makes audio from notes only: this model cannot sample",
-            "render a MIDI file with it, or use an unconditional generator (AudioLogger: num_generated 0)",
+            "render a MIDI file with it, or use an unconditional generator",
         )
     raise OptionError(
         f"{type(generator).__name__} makes audio from features only: this model cannot sample",
-        "use reconstruct(waveform), or an unconditional generator (AudioLogger: num_generated 0)",
+        "use reconstruct(waveform), or an unconditional generator",
     )
 
 

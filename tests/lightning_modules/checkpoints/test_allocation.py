@@ -22,7 +22,7 @@ def test_a_module_within_the_limit_is_built_as_ever():
 
 def test_more_than_the_limit_is_refused_by_name():
     with (
-        pytest.raises(CheckpointError, match="The model of x.ckpt asks for 1 MiB and more"),
+        pytest.raises(CheckpointError, match=r"The model of x\.ckpt asks for 1 MiB and more"),
         AllocationLimit(2**20, "model of x.ckpt"),
     ):
         torch.zeros(2**18 + 1)
