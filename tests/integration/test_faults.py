@@ -15,7 +15,6 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from tiny_training import make_data, train
 
 from datamodules.errors import CacheError
-from lightning_modules.checkpoints import description as checkpoint
 from lightning_modules.cli import main
 from lightning_modules.errors import CheckpointError
 from lightning_modules.loggers.csv_logger import read_rows
@@ -163,7 +162,7 @@ def test_full_disk_costs_nothing_but_checkpoints(
             raise OSError(28, "No space left on device")
         save(content, path)
 
-    monkeypatch.setattr(checkpoint.torch, "save", no_space)
+    monkeypatch.setattr(torch, "save", no_space)
     with pytest.warns(UserWarning, match=r"Cannot write .* \(No space left on device\); training goes on"):
         run(root)
     assert len(failures) >= 3
@@ -179,7 +178,7 @@ def test_full_disk_at_the_end_is_an_error(root: Path, run: Callable, monkeypatch
             raise OSError(30, "Read-only file system")
         save(content, path)
 
-    monkeypatch.setattr(checkpoint.torch, "save", no_space)
+    monkeypatch.setattr(torch, "save", no_space)
     with (
         pytest.warns(UserWarning, match="training goes on"),
         pytest.raises(CheckpointError, match=r"Cannot write .*last.ckpt \(Read-only file system\)"),

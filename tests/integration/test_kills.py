@@ -24,11 +24,11 @@ TOYS = Path(__file__).parents[1] / "toys"
 
 # Forks a run for every line it reads, so that Python, torch and Lightning start once and not at every kill.
 NURSERY = """
-import json, logging, os, sys, time, warnings
+import json, logging, os, sys, time, traceback, warnings
+from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import tiny_training
-from lightning_modules.checkpoints import description as checkpoint
 warnings.filterwarnings("ignore")
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
@@ -45,9 +45,13 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         os.setsid()
-        checkpoint.torch.save = save_slowly
-        tiny_training.train(kind, checkpoint.Path(root), tiny_training.make_data(source, cache, workers))
-        os._exit(0)
+        torch.save = save_slowly
+        try:
+            tiny_training.train(kind, Path(root), tiny_training.make_data(source, cache, workers))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)  # an interpreter that ends by itself would wait for threads that the fork left behind
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
 """
