@@ -1,13 +1,17 @@
 """The one batch type that every LightningModule receives, the form in which workers ship it, and notes."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from __future__ import annotations  # torch is for type checkers: preparing a cache starts without it
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from datamodules.errors import OptionError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 INT16_SCALE = 1.0 / 32768.0
 
@@ -35,7 +39,7 @@ class Notes(NamedTuple):
     velocity: NDArray[np.int64]
     sounding_offset: NDArray[np.float64]
 
-    def between(self, start: float, stop: float) -> "Notes":
+    def between(self, start: float, stop: float) -> Notes:
         """The notes whose keys are down at some time from `start` to before `stop` seconds, counted from it.
 
         A note struck before has a negative onset, and one released later ends after `stop - start`.
@@ -102,11 +106,11 @@ class NoteBatch(NamedTuple):
         """Onsets in seconds, (B, M) float32."""
         return (self.onset_sample.float() + self.onset_fraction) / sample_rate
 
-    def to(self, device: torch.device) -> "NoteBatch":
+    def to(self, device: torch.device) -> NoteBatch:
         """The same on another device."""
         return NoteBatch(*(each.to(device) for each in self))
 
-    def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> "NoteBatch":
+    def part(self, clips: slice, start: int, stop: int, sample_rate: int) -> NoteBatch:
         """The notes of some of the clips, counted from a later sample; `stop` limits the pedals."""
         own = NoteBatch(*(each[clips] for each in self))
         seconds = start / sample_rate
@@ -135,7 +139,7 @@ class Batch(NamedTuple):
     start_sample: Tensor
     notes: NoteBatch | None = None
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> Batch:
         """The same on another device."""
         notes = None if self.notes is None else self.notes.to(device)
         waveform, performance, start_sample = (each.to(device) for each in self[:3])
@@ -192,5 +196,5 @@ class PcmBatch(NamedTuple):
     def to_batch(self) -> Batch:
         """Convert to float32 on the device that holds `pcm`, clamped to [-1, 1] after the gain."""
         scale = (self.gain * INT16_SCALE).view(-1, 1, 1)
-        waveform = torch.mul(self.pcm, scale).clamp_(-1.0, 1.0)
+        waveform = self.pcm.mul(scale).clamp_(-1.0, 1.0)
         return Batch(waveform, self.performance, self.start_sample, self.notes)
