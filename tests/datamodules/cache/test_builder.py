@@ -43,7 +43,7 @@ convert = cache_builder.convert_to_pcm
 def slow(source, target, *args, **kwargs):
     print(f"converting {source.name}", flush=True)
     summary = convert(source, target, *args, **kwargs)
-    time.sleep(0.3)
+    time.sleep(0.5)
     return summary
 cache_builder.convert_to_pcm = slow
 

@@ -60,6 +60,7 @@ def check(part: Part, files: list[ExportedFile], loud: float = 0.005) -> None:
 
 
 @needs_onnx
+@pytest.mark.slow
 def test_reconstruction_of_the_vae():
     module = make_vae()
     part = part_named(module, "reconstruct")
@@ -104,6 +105,7 @@ def test_the_generator_of_the_wavegan_and_the_command(tmp_path, capsys):
     assert "2 file(s) in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_pt2_opens_without_this_package(tmp_path):
     module = make_vae()
     part = part_named(module, "encoder")

@@ -89,7 +89,7 @@ def test_constants_are_given_to_every_trial_and_nested_names_are_joined(
     assert f"y={tried.params[Y]:.3g} …" in said[2]
 
 
-@pytest.mark.parametrize("at", ["trial_003", "default"])
+@pytest.mark.parametrize("at", ["trial_003", pytest.param("default", marks=pytest.mark.slow)])
 def test_a_kill_loses_no_finished_trial_and_the_sweep_goes_on_as_if_nothing_had_been(
     tmp_path: Path, at: str
 ) -> None:
