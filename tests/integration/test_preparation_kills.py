@@ -58,10 +58,11 @@ def many_url(
 
 
 def content(folder: Path) -> dict[str, bytes]:
+    """All files but locks, and what was checked when: it holds the files' times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".lock"
+        if path.is_file() and path.suffix != ".lock" and not path.name.endswith(".checked.json")
     }
 
 
