@@ -87,9 +87,8 @@ def train(folder: Path, devices: int, precision: str) -> dict:
     return torch.load(result, weights_only=True)
 
 
-@pytest.mark.parametrize(
-    ("precision", "tolerance"), [("32-true", 1e-4), pytest.param("bf16-mixed", 0.05, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-4), ("bf16-mixed", 0.05)])
 def test_two_processes_match_one(tmp_path, precision, tolerance):
     one, two = (train(tmp_path, devices, precision) for devices in (1, 2))
     torch.testing.assert_close(two["losses"], one["losses"], rtol=tolerance, atol=tolerance)

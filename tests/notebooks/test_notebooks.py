@@ -49,7 +49,14 @@ def environment(runs, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+SLOWEST = "03_wavegan"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem == SLOWEST else ()) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_each_runs_from_the_first_cell_to_the_last(path, runs, environment):
     nbclient = pytest.importorskip("nbclient", reason="the extra `test` brings nbclient")
     notebook = nbformat.read(path, as_version=4)
