@@ -43,7 +43,8 @@ EXTRAS = {extra: names(lines) for extra, lines in PROJECT["optional-dependencies
 
 
 def imported(folders: tuple[str, ...]) -> Iterator[str]:
-    """Distributions that the sources in `folders` import, also inside functions, canonical names."""
+    """Distributions that the sources in `folders` import, also inside functions, canonical names; one that is not
+    installed under the name of its module."""
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -52,7 +53,7 @@ def imported(folders: tuple[str, ...]) -> Iterator[str]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
                 found += [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
             for top in {name.partition(".")[0] for name in found} - {*OWN, *sys.stdlib_module_names}:
-                for distribution in DISTRIBUTIONS.get(top, []):
+                for distribution in DISTRIBUTIONS.get(top, [top]):
                     yield canonicalize_name(distribution)
 
 
