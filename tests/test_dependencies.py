@@ -43,8 +43,10 @@ EXTRAS = {extra: names(lines) for extra, lines in PROJECT["optional-dependencies
 
 
 def imported(folders: tuple[str, ...]) -> Iterator[str]:
-    """Distributions that the sources in `folders` import, also inside functions, canonical names; one that is not
-    installed under the name of its module."""
+    """Distributions that the sources in `folders` import, also inside functions, by canonical name.
+
+    One that is not installed goes by the name of its module.
+    """
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

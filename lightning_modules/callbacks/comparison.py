@@ -73,9 +73,16 @@ class PairedComparison:
         sample_rate: Rate of the audio in Hz.
         notes: Who knows the played notes, or None.
         device: Where the clips are.
+        added: More formulas, by name; one with the name of a standard one takes its place.
     """
 
-    def __init__(self, sample_rate: int, notes: NoteSource | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        notes: NoteSource | None,
+        device: torch.device,
+        added: dict[str, ClipMean] | None = None,
+    ) -> None:
         self.sample_rate = sample_rate
         self.notes = notes
         self.formulas: dict[str, ClipMean] = {
@@ -83,6 +90,7 @@ class PairedComparison:
             "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
             "si_sdr": ScaleInvariantSDR(),
             "chroma_similarity": ChromaSimilarity(sample_rate),
+            **(added or {}),
         }
         for formula in self.formulas.values():
             formula.to(device)

@@ -19,6 +19,7 @@ from lightning_modules.loggers.run_loggers import wandb_loggers
 from lightning_modules.metrics.embeddings import Embedding, LogMelStatistics
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.metrics.reconstruction import (
+    ClipMean,
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
@@ -42,6 +43,9 @@ class Evaluation(pl.Callback):
     some of the scores are of the notes that Transkun hears, which knows MAESTRO: it was trained on it.
 
     Args:
+        metrics: More scores of what the model makes beside real clips, by name; one named as a standard
+            one takes its place. Each is a metric with `update(made, real)`, both (B, C, T); a
+            `metrics.ClipMean` of a model that reconstructs gets an interval in the table of the test.
         max_samples: Most clips to sample, on each device; the split's clips beyond them are not compared.
         seed: Seed of their noise.
         embeddings: What the distances between sets of clips compare; `LogMelStatistics` by default. The first
@@ -55,6 +59,7 @@ class Evaluation(pl.Callback):
 
     def __init__(
         self,
+        metrics: dict[str, Metric] | None = None,
         max_samples: int = 1024,
         seed: int = 0,
         embeddings: list[Embedding] | None = None,
@@ -63,6 +68,7 @@ class Evaluation(pl.Callback):
         listening_seconds: float = 192.0,
         listening_cache: str | Path | None = None,
     ) -> None:
+        self.added = metrics or {}
         self.max_samples = max_samples
         self.seed = seed
         self.embeddings = embeddings
@@ -82,16 +88,7 @@ class Evaluation(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Build the metrics for the model's sample rate."""
-        module = cast(GenerativeModule, pl_module)
-        rate = module.sample_rate
-        if can_resynthesise(module):
-            self.metrics = {
-                "log_mel_distance": LogMelDistance(rate),
-                "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
-                "si_sdr": ScaleInvariantSDR(),
-            }
-        else:
-            self.metrics = {"frechet_log_mel": FrechetLogMel(rate), "diversity": Diversity(rate)}
+        self.metrics = standard_metrics(cast(GenerativeModule, pl_module)) | self.added
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -113,7 +110,8 @@ class Evaluation(pl.Callback):
         notes = data if isinstance(data, NoteSource) else None
         self._num_scored, self._paired, self._sets = 0, None, {}
         if can_resynthesise(module):
-            self._paired = PairedComparison(rate, notes, module.device)
+            added = {name: each for name, each in self.added.items() if isinstance(each, ClipMean)}
+            self._paired = PairedComparison(rate, notes, module.device, added)
             self._sets["reconstructions"] = SetComparison("reconstructions", rate, embeddings, module.device)
         if can_sample(module):
             self._sets["samples"] = SetComparison("samples", rate, embeddings, module.device)
@@ -216,7 +214,12 @@ class Evaluation(pl.Callback):
     def _logged_by_the_model(self, trainer: pl.Trainer) -> dict[str, float]:
         """Scalars of this test that the model itself logged, by name."""
         scores = {f"test/{score.of}/{score.name}" for score in self.scores}
-        known = scores | {f"test/{name}" for name in self.metrics} | set(self.metrics)
+        of_callback = self.metrics.keys() - self.added.keys()
+        known = (
+            scores
+            | {f"test/{score.name}" for score in self.scores}
+            | {f"test/{name}" for name in of_callback}
+        )
         logged = sorted(trainer.callback_metrics.items())
         return {name: value.item() for name, value in logged if name not in known}
 
@@ -259,6 +262,18 @@ class Evaluation(pl.Callback):
         for name, metric in self.metrics.items():
             shown = name in ("log_mel_distance", "frechet_log_mel")
             pl_module.log(f"{stage}/{name}", metric.compute(), prog_bar=shown)
+
+
+def standard_metrics(module: GenerativeModule) -> dict[str, Metric]:
+    """Scores of every validation: clip by clip where there are originals, otherwise of sets of clips."""
+    rate = module.sample_rate
+    if can_resynthesise(module):
+        return {
+            "log_mel_distance": LogMelDistance(rate),
+            "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
+            "si_sdr": ScaleInvariantSDR(),
+        }
+    return {"frechet_log_mel": FrechetLogMel(rate), "diversity": Diversity(rate)}
 
 
 def upload_scores(trainer: pl.Trainer, scores: list[Score]) -> None:

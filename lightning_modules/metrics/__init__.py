@@ -17,7 +17,6 @@ from lightning_modules.metrics.reconstruction import (
     ClipMean,
     LogMelDistance,
     MultiScaleSpectralDistance,
-    OnsetFScore,
     ScaleInvariantSDR,
 )
 from lightning_modules.metrics.transcription import NoteListener
@@ -39,7 +38,6 @@ __all__ = [
     "Moments",
     "MultiScaleSpectralDistance",
     "NoteListener",
-    "OnsetFScore",
     "ScaleInvariantSDR",
     "TranskunEmbedding",
 ]

@@ -8,7 +8,6 @@ from torchmetrics import Metric
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude
 from lightning_modules.metrics import functional
-from lightning_modules.metrics.onsets import detect_onsets, onset_f_score
 
 
 class ClipMean(Metric):
@@ -104,24 +103,3 @@ class ChromaSimilarity(ClipMean):
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
         """See `functional.chroma_similarity`."""
         return functional.chroma_similarity(estimate, target, self.stft, self.filters)
-
-
-class OnsetFScore(ClipMean):
-    """F-score, within 50 ms, of the onsets heard in the estimate against those heard in the target.
-
-    Args:
-        sample_rate: Rate of the audio in Hz.
-    """
-
-    def __init__(self, sample_rate: int) -> None:
-        super().__init__()
-        self.sample_rate = sample_rate
-
-    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
-        """(B,) scores; see `onsets.onset_f_score`."""
-        heard, reference = (
-            [detect_onsets(clip, self.sample_rate) for clip in waveform.float().mean(1).cpu().numpy()]
-            for waveform in (estimate, target)
-        )
-        scores = [onset_f_score(*pair) for pair in zip(reference, heard, strict=True)]
-        return torch.tensor(scores, device=target.device)

@@ -8,6 +8,7 @@ from toy_experiment import ToyDataModule, ToyModule
 from lightning_modules.base import Reconstructs
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
+from lightning_modules.metrics.reconstruction import ClipMean
 
 
 class Sampler(ToyModule):
@@ -60,3 +61,25 @@ def test_the_same_noise_each_time():
     torch.rand(3)
     second, _, _ = evaluate()
     assert first["val/frechet_log_mel"] == second["val/frechet_log_mel"]
+
+
+class PeakDifference(ClipMean):
+    def values(self, estimate, target):
+        return (estimate.abs().amax((1, 2)) - target.abs().amax((1, 2))).abs()
+
+
+def test_an_added_metric_is_logged_and_has_a_row_with_its_interval(tmp_path):
+    module, data = ToyModule(8000, 1600), ToyDataModule(num_clips=8)
+    evaluation = Evaluation(metrics={"peak_difference": PeakDifference()})
+    options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    trainer = Trainer(default_root_dir=tmp_path, callbacks=[evaluation], num_sanity_val_steps=0, **options)
+    (validated,) = trainer.validate(module, data, verbose=False)
+    expected = PeakDifference()
+    for batch in data.val_dataloader():
+        expected.update(module.reconstruct(batch.waveform), batch.waveform)
+    assert validated["val/peak_difference"] == pytest.approx(expected.compute().item(), rel=1e-5)
+    assert "val/log_mel_distance" in validated
+    trainer.test(module, data, verbose=False)
+    rows = {score.name: score for score in evaluation.scores if score.of == "reconstructions"}
+    assert rows["peak_difference"].low <= rows["peak_difference"].value <= rows["peak_difference"].high
+    assert "chroma_similarity" in rows
