@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import socket
 import sys
 import zipfile
@@ -12,6 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the processes of the tests share the cores: two threads each would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from lightning_modules.cli.installation import require_pair
 from lightning_modules.errors import InstallationError
