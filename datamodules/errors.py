@@ -70,4 +70,4 @@ class ExportError(ExperimentError):
 
 
 class InstallationError(ExperimentError):
-    """What is installed cannot be loaded."""
+    """An installed package cannot be loaded."""

@@ -265,7 +265,7 @@ class MaestroDataModule(pl.LightningDataModule):
 
     @property
     def identity(self) -> dict[str, str | int]:
-        """What exactly a model was trained on, for its checkpoint: plain values."""
+        """Facts that identify the data a model was trained on, for its checkpoint: plain values."""
         counts = {split: sum(p.split == split for p in self.performances) for split in SPLITS}
         return {
             "release": self.release.name,

@@ -22,7 +22,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Release:
-    """What is known about one release.
+    """Facts about one release.
 
     Counts and checksums describe the complete official archive; a folder with fewer performances is a
     legitimate subset. Facts that could not be confirmed from two independent places are None.

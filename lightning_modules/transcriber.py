@@ -83,7 +83,7 @@ class PianoTranscriber(GenerativeModule):
         return self._loss("train", batch, self(batch.waveform))
 
     def on_validation_epoch_start(self) -> None:
-        """Start from nothing."""
+        """Forget the notes heard in the last validation."""
         self._heard = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -20,7 +20,7 @@ SMALL_MEMBER_BYTES = 1 << 24
 
 
 class ByteStream(Protocol):
-    """What is read from front to back, once.
+    """A stream that is read from front to back, once.
 
     Attributes:
         name: What it is, for messages.

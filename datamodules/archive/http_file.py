@@ -75,7 +75,7 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the server says about the file as a whole."""
+    """Size and entity tag of the file, as the server states them."""
 
     size: int
     etag: str

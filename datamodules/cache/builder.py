@@ -100,7 +100,7 @@ class CacheBuilder:
         return self._outdated(performances, self._readable_manifest())
 
     def plan(self, outdated: Sequence[Performance]) -> Plan:
-        """What converting these takes; `folder` must exist."""
+        """The cost of converting these; `folder` must exist."""
         keep = self.keep is not None
         return make_plan(self.archive, self.spec, self.folder, outdated, keep, self.threads, count_cores())
 

@@ -40,7 +40,7 @@ _MAX_CLIPPED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class PcmSummary:
-    """What was written for one recording.
+    """Facts about the samples written for one recording.
 
     Attributes:
         samples: Length per channel, at the target rate.

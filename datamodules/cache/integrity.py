@@ -95,7 +95,7 @@ def _holds(path: Path, crc32: int) -> bool:
 
 
 def _mark(folder: Path, audio: str, entry: CacheEntry) -> str | None:
-    """What a file was like: size, times in nanoseconds, and the CRC-32 that it should have."""
+    """Size and times (nanoseconds) of a file when it was checked, and the CRC-32 that it should have."""
     try:
         status = os.lstat(pcm_path(folder, audio))
     except OSError:
@@ -108,7 +108,7 @@ def _checked_path(folder: Path) -> Path:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """What is remembered on disk; nothing if it is damaged, as everything can be compared again."""
+    """Checks remembered on disk; none if the file is damaged, as everything can be compared again."""
     try:
         content = json.loads(read_limited(_checked_path(folder), _CHECKED_BYTES))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a preparation says: the plan before it starts, and a progress bar while it runs."""
+"""Output of a preparation: the plan before it starts, and a progress bar while it runs."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ _RATE_WINDOW_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a preparation will take.
+    """The cost of a preparation.
 
     Attributes:
         performances: Number of recordings to convert.

@@ -52,7 +52,7 @@ class PedalMove(NamedTuple):
 
 
 class Performance(NamedTuple):
-    """What the pianist does.
+    """The actions of the pianist.
 
     Attributes:
         notes: In order of onset.

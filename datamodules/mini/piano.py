@@ -44,7 +44,7 @@ LONGEST_NOTE_SECONDS = 9.0
 
 
 class Voice(NamedTuple):
-    """What all notes of one key at one sample rate share.
+    """Quantities that all notes of one key at one sample rate share.
 
     Attributes:
         key: MIDI number.

@@ -1,1 +1,1 @@
-"""What a release says of its performances: catalogue, selection and notes."""
+"""Metadata of a release's performances: catalogue, selection and notes."""

@@ -59,7 +59,7 @@ class PedalCurve(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What a MIDI file says of a performance.
+    """The performance in a MIDI file.
 
     Attributes:
         notes: All of them, in seconds from the beginning.

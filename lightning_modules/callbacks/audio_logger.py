@@ -66,7 +66,7 @@ class AudioLogger(pl.Callback):
         self._validations = 0
 
     def state_dict(self) -> dict[str, int]:
-        """What a resumed run needs to keep the rhythm."""
+        """The counters that a resumed run goes on from."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""What a model made, compared with the real clips it should sound like: all scores of `lightning test`."""
+"""Comparison of the clips that a model made with real ones: all scores of `lightning test`."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -116,11 +116,11 @@ class PairedComparison:
                 self.midi_values[of].update(torch.tensor(scores, device=output.device))
 
     def _onsets(self, waveform: Tensor) -> list[NDArray[np.float64]]:
-        """What is heard in each clip of (B, C, T)."""
+        """Onsets heard in each clip of (B, C, T), in seconds."""
         return [detect_onsets(clip, self.sample_rate) for clip in waveform.float().mean(1).cpu().numpy()]
 
     def _played(self, batch: Batch) -> list[NDArray[np.float64] | None]:
-        """What was played in each clip; None where nobody knows."""
+        """Onsets played in each clip, in seconds; None where no MIDI tells."""
         if self.notes is None:
             return [None] * len(batch.waveform)
         clip_samples = batch.waveform.shape[-1]

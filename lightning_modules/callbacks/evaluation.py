@@ -120,7 +120,7 @@ class Evaluation(pl.Callback):
     def _note_comparison(
         self, module: GenerativeModule, notes: NoteSource | None, devices: int
     ) -> NoteComparison | None:
-        """What listens for notes; None, said once, where the transcriber is not installed."""
+        """The comparison of notes; None, said once, where the transcriber is not installed."""
         if self.listening_seconds <= 0.0 or not self._sets:
             return None
         try:

@@ -81,7 +81,7 @@ class Health(pl.Callback):
         self._clips: list[Batch] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to say nothing twice."""
+        """The findings so far, so that a resumed run reports none twice."""
         return {"active": sorted(self._active), "most_active_units": self._most_active_units}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a test sounds like, as one page."""
+"""The listening report of a test: one page with players, pictures and scores."""
 
 from pathlib import Path
 from typing import Any, cast

@@ -173,7 +173,7 @@ def agreement(played: NoteList, heard: NoteList, seconds: float) -> dict[str, fl
 
 
 def character(heard: NoteList, seconds: float) -> dict[str, Tensor]:
-    """What the notes of a clip are like: scalars, and the counts of histograms."""
+    """Properties of the notes of a clip: scalars, and the counts of histograms."""
     figures = (notes_per_second, polyphony, silent_share)
     counts = (pitch_class_counts, interval_counts)
     scalars = {name: torch.tensor(f(heard, seconds)) for name, f in zip(KINDS, figures, strict=True)}

@@ -1,4 +1,4 @@
-"""What shows that training has gone wrong: one function for each place to look, without any state.
+"""Symptoms of training gone wrong: one function for each place to look, without any state.
 
 Each returns its diagnoses by the name of the problem: a `Symptom`, or None where it looked and all is well.
 """
@@ -29,7 +29,7 @@ class Symptom(NamedTuple):
 Diagnoses = dict[str, Symptom | None]
 
 SILENCE_DB = 40.0
-"""What is that much softer than the recordings is silent: piano music itself moves within 40 dB or so."""
+"""Audio this much softer than the recordings counts as silent: piano music moves within about 40 dB."""
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.01
 LARGEST_OFFSET = 0.05

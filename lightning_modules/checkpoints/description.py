@@ -30,7 +30,7 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Describable(Protocol):
-    """What a module tells about the audio it was made for, and what trains it."""
+    """Attributes by which a module describes its audio and its training."""
 
     sample_rate: int
     clip_samples: int
@@ -40,7 +40,7 @@ class Describable(Protocol):
 
 
 def describe_module(module: Describable, role: type) -> dict[str, Any]:
-    """What a checkpoint holds under `KEY` beside the weights.
+    """The part of a checkpoint under `KEY`, beside the weights.
 
     Args:
         module: What is saved.

@@ -17,9 +17,9 @@ from lightning_modules.errors import CheckpointError
 KEY = "generative_module"
 """Where a checkpoint describes itself."""
 SPAWNED_NAME = ".temp.ckpt"
-"""What Lightning's strategies of spawned or forked processes hand the weights back in, and nothing else."""
+"""Name of the file in which Lightning's spawned or forked processes hand the weights back."""
 _TORCH_WRITE_ERROR = re.compile(r"inline_container|PytorchStreamWriter|file write|iostream", re.IGNORECASE)
-"""What torch calls a disk that refuses: a RuntimeError."""
+"""Pattern of the messages of the RuntimeError by which torch reports a disk that refuses a write."""
 
 
 def check_is_whole(path: Path) -> None:
@@ -135,7 +135,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         super().__init__()
         self.patient = patient
         self.failure: CheckpointError | None = None
-        """What kept the latest checkpoint from being written; None if it was."""
+        """The error that kept the latest checkpoint from being written; None if it was written."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None

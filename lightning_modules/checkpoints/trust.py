@@ -1,4 +1,4 @@
-"""What a file that came along may name: every class is looked at before any of them is imported.
+"""Classes that a checkpoint or its run's config may name, checked before any of them is imported.
 
 A checkpoint, a density and a run's config hold class paths and arguments as plain values. Only classes that
 the program itself consists of are built for them: its own packages, torch's optimisers and schedulers, a few
@@ -253,7 +253,7 @@ def _union(members: list[Any]) -> Any:  # noqa: ANN401 (a type hint)
 
 
 def _arguments(members: list[Any], kind: type, last: bool = False) -> list[Any]:
-    """What containers of a kind hold, by the hints among `members` that are such containers."""
+    """Type of the items of a container, by those of the hints `members` that are such containers."""
     found = []
     for member in members:
         origin = typing.get_origin(member)

@@ -137,4 +137,4 @@ _ARGUMENTS: dict[str, Callable[[Description], Description]] = {
     f"{_NETWORKS}.WaveletDecoder": _wavelet("decoder", f"{_NETWORKS}.StridedDecoder"),
     f"{_NETWORKS}.LogMelFeatures": _log_mel_features,
 }
-"""What became of the arguments of a class."""
+"""Functions that bring the arguments of a class from format 1 to format 2, by class path."""

@@ -139,7 +139,7 @@ def tool_verbs() -> dict[str, str]:
 
 
 def overview() -> str:
-    """What `lightning --help` prints."""
+    """The text that `lightning --help` prints."""
     verbs = {**TRAINER_VERBS, **tool_verbs()}
     lines = [f"  {name:<{max(map(len, verbs))}}  {text}" for name, text in verbs.items()]
     return "\n".join(

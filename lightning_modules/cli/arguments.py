@@ -1,4 +1,4 @@
-"""What the tool verbs share: the model of a checkpoint, and a folder of WAV files with their manifest.
+"""Options that the tool verbs share: a checkpoint's model, and a folder of WAV files with their manifest.
 
 Torch and Lightning are imported inside functions: help, and mistakes in the command line, are quick.
 """

@@ -18,7 +18,7 @@ MODULES = {"pyyaml": "yaml", "pillow": "PIL", "pywavelets": "pywt", "scikit-lear
 
 
 def requirements() -> list[Requirement]:
-    """What the project depends on here, as its pyproject.toml says, or its installed metadata."""
+    """Requirements of the project on this machine, from its pyproject.toml or its installed metadata."""
     source = Path(__file__).parents[2] / "pyproject.toml"
     if source.is_file():
         lines = tomllib.loads(source.read_text())["project"]["dependencies"]
@@ -29,7 +29,7 @@ def requirements() -> list[Requirement]:
 
 
 def misfits() -> list[str]:
-    """What is missing, or of a version that is not asked for."""
+    """Requirements that are missing here, or installed in a version out of bounds."""
     found = []
     for each in requirements():
         try:

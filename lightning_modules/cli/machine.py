@@ -1,4 +1,4 @@
-"""What this machine has: software, devices, memory, disk, caches, runs. Looks only, and needs none of it."""
+"""Software, devices, memory, disk, caches and runs of this machine; looks only, and needs none of them."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def compiled() -> list[Check]:
 
 
 def devices() -> list[Check]:
-    """What can train."""
+    """Devices that can train."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -127,7 +127,7 @@ def devices() -> list[Check]:
 
 
 def precision() -> list[Check]:
-    """What `precision: ${auto_precision:}` will choose here."""
+    """The precision that `precision: ${auto_precision:}` chooses here."""
     import torch
 
     if not torch.cuda.is_available():
@@ -216,7 +216,7 @@ def wandb() -> list[Check]:
 
 
 def next_command(findings: list[Check], runs_dir: str = "runs") -> str:
-    """What to run now."""
+    """Commands to run next."""
     for each in findings:
         if each.level is Level.ERROR:
             return f"{each.remedy}, then `lightning doctor` again"

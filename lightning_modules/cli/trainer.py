@@ -248,7 +248,7 @@ class TrainerCLI(LightningCLI):
             raise SystemExit(interruption.exit_status(self.trainer)) from stop
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        """What the Trainer's method gets; checkpoints are opened without unpickling objects."""
+        """Arguments for the Trainer's method; checkpoints are opened without unpickling objects."""
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
         kwargs["ckpt_path"] = self.checkpoint and str(self.checkpoint)
         if kwargs["weights_only"] is None:

@@ -15,7 +15,7 @@ ONSET_REACH_FRAMES = 2.0
 
 
 class NoteTargets(NamedTuple):
-    """What a transcriber should say of each key and frame.
+    """Targets of a transcriber for each key and frame.
 
     Attributes:
         onset: (B, K, N), a triangle of height 1 around each onset.

@@ -126,7 +126,7 @@ class CrepeEmbedding(Embedding):
 
 
 class TranskunEmbedding(Embedding):
-    """What Transkun, a piano transcriber trained on MAESTRO, knows of the notes (Yan and Duan 2024).
+    """Features of Transkun, a piano transcriber trained on MAESTRO (Yan and Duan 2024).
 
     The features from which it decides, averaged over its keys and over each quarter of a second. It hears
     notes where statistics of a spectrogram hear colour, and costs about a second of a CPU's time per second

@@ -1,4 +1,4 @@
-"""What lists of notes say: whether the right ones were played, or, without a reference, what music they are.
+"""Scores of lists of notes: against a reference, or, without one, of the music that they are.
 
 Everything here is a stateless formula over note lists; who hears them in audio is `metrics.transcription`.
 """

@@ -22,8 +22,8 @@ from lightning_modules.audio.notes import HeardNotes
 from lightning_modules.errors import OptionError
 
 SEGMENT_SECONDS = 16.0
-"""What Transkun was trained on and looks at at once: a shorter clip is followed by silence (without, notes of
-clips of 3 s are missed), a longer one cut into segments that overlap by half."""
+"""Length of Transkun's training clips. A shorter clip is followed by silence (without it, notes of clips of
+3 s are missed), a longer one cut into segments that overlap by half."""
 GAP_SECONDS = 1.0
 QUIETEST_PEAK = 1e-4
 """-80 dB of full scale. Transkun levels every clip first: fainter ones would be rounding errors to it."""
@@ -57,7 +57,7 @@ def transkun_network() -> nn.Module:
 
 
 def transkun_features(network: Any, segment: Tensor) -> Tensor:  # noqa: ANN401 (the package is not typed)
-    """What Transkun decides from, averaged over its keys: (T,) of `SEGMENT_SECONDS` at its rate -> (N, F)."""
+    """Features of Transkun, means over its keys: (T,) of `SEGMENT_SECONDS` at its rate -> (N, F)."""
     from transkun.Util import makeFrame
 
     frames = makeFrame(segment[None], network.hopSize, network.windowSize)
@@ -136,7 +136,7 @@ class NoteListener:
         return [self._known.get(key) for key in keys]
 
     def _listen(self, clips: np.ndarray, sample_rate: int) -> list[HeardNotes]:
-        """What is heard in clips (B, C, T), one after the other."""
+        """The notes heard in clips (B, C, T), one after the other."""
         usable = np.isfinite(clips).all(axis=(1, 2)) & (np.abs(clips).max(axis=(1, 2)) >= QUIETEST_PEAK)
         seconds, gap = clips.shape[-1] / sample_rate, round(GAP_SECONDS * sample_rate)
         joined = np.concatenate(

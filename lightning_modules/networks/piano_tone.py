@@ -1,4 +1,4 @@
-"""What each note of a piano sounds like: frequencies, levels and decays of its partials."""
+"""Frequencies, levels and decays of the partials of each note of a piano."""
 
 import math
 from typing import NamedTuple

@@ -25,7 +25,7 @@ FAINTEST_LEVEL = 3000.0
 
 
 class NoteLogits(NamedTuple):
-    """What a transcriber says of each key K = 88 (A0 to C8) and frame; sigmoids turn it into probabilities.
+    """A transcriber's logits for each key K = 88 (A0 to C8) and frame; sigmoids turn them into probabilities.
 
     Attributes:
         onset: (B, K, N), high where a note begins.

@@ -29,7 +29,7 @@ def _package_version() -> str:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What git says, without the line's end; None if it fails, hangs or is not there."""
+    """Output of git without the line's end; None if it fails, hangs or is not there."""
     command = ["git", "-C", str(root), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

@@ -54,7 +54,7 @@ class Run:
 
     @property
     def experiment(self) -> str:
-        """What the runs of one config share."""
+        """Name of the experiment, which the runs of one config share."""
         return self.folder.parent.name
 
     def create(self) -> "Run":

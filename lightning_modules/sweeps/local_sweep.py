@@ -145,7 +145,7 @@ class LocalSweep:
         return end, round(time.monotonic() - start, 1)
 
     def _outcome(self, run_id: str, values: Sequence[float], end: Exit, seconds: float) -> dict[str, Any]:
-        """What a trial came to, as `search.finish` takes it."""
+        """The outcome of a trial, as `search.finish` takes it."""
         value, reason = search.best(self.plan, values), None
         if end.was_stopped:
             state, reason = "PRUNED", f"Hyperband, after {len(values)} validations"

@@ -1,4 +1,4 @@
-"""What Optuna knows of a sweep: its trials in a journal file, what to try next, which to give up."""
+"""A sweep's Optuna study: trials in a journal file, the next options, and trials to stop early."""
 
 import itertools
 import json

@@ -95,7 +95,7 @@ def load_sweep(path: Path, method: str | None = None) -> SweepPlan:
 
 
 def _problems(config: object) -> Iterator[str]:
-    """What is wrong around the parameters."""
+    """Mistakes of the file other than in its parameters."""
     if not isinstance(config, dict):
         yield "it is not a mapping"
         return

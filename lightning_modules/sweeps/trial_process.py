@@ -97,7 +97,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 def _dies_with_parent() -> Callable[[], None] | None:
-    """What the new process is to do first; None where there is no such thing."""
+    """The call that ties the new process to the life of this one; None where the system has none."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)  # loaded here: little is allowed between fork and exec

@@ -1,4 +1,4 @@
-"""What a continued run takes from its checkpoint, and what from options that were changed since."""
+"""Options changed since a checkpoint was written: applied to the continued run, or refused by name."""
 
 import warnings
 from typing import Any

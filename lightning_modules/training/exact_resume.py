@@ -1,4 +1,4 @@
-"""What makes a continued run the run that was never stopped: position, random numbers, logged figures."""
+"""State that makes a continued run equal one never stopped: position, random numbers, logged values."""
 
 import random
 from typing import Any, NamedTuple

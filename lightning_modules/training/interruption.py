@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 REQUEUE_SIGNAL = signal.SIGUSR1
-"""What `sbatch --signal=SIGUSR1@90` sends before the time is up."""
+"""The signal that `sbatch --signal=SIGUSR1@90` sends before the time is up."""
 
 
 class Interruption(pl.Callback):
@@ -95,7 +95,7 @@ class Interruption(pl.Callback):
         self._former = {}
 
     def exit_status(self, trainer: pl.Trainer) -> int:
-        """What shells expect of a process that a signal ended; puts a SLURM job back that asked for it.
+        """The exit status that shells expect after a signal; requeues a SLURM job that asked for it.
 
         To be called when the checkpoint is written.
         """

@@ -33,7 +33,7 @@ class TerminalProgress(RichProgressBar):
             super().refresh(hard)
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What the module logged with `prog_bar=True`, without the logger's version number."""
+        """Values that the module logged with `prog_bar=True`, without the logger's version number."""
         metrics = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in metrics.items() if name != "v_num"}
 

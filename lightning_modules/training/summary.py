@@ -1,4 +1,4 @@
-"""What to know and to do when training has ended."""
+"""The lines printed when training has ended: results, files and the next commands."""
 
 import math
 import time

@@ -22,7 +22,7 @@ from lightning_modules.cli.arguments import (
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
-    """What to draw, and how much of it."""
+    """Options of the model, of the clips and of the draw."""
     add_tool_arguments(parser)
     parser.add_argument("--num_clips", type=int, default=4, help="How many clips.")
     parser.add_argument(

@@ -85,5 +85,5 @@ def reconstruct_one(
 
 
 def remedies(failures: dict[str, AudioFileError]) -> str:
-    """What to do about all of them, without repetition."""
+    """The remedies of all failures, each once."""
     return "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
