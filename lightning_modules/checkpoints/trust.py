@@ -16,6 +16,7 @@ import types
 import typing
 from collections.abc import Collection, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from lightning_modules.errors import CheckpointError
@@ -45,6 +46,10 @@ LARGEST_NUMBER = 10**8
 MAX_VALUES = 20_000
 MAX_DEPTH = 24
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_PATH_NAME = re.compile(r"(^|_)(dir|dirpath|path|file|folder|root|cache|registry)$")
+_REFERENCE = re.compile(r"\$\{[\w.]+\}")
+_WRITERS = ("trainer", "checkpoint")
+"""Sections of a run's config whose objects write files."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), os.PathLike, enum.Enum)
 
 
@@ -75,11 +80,21 @@ class Inspection:
     Args:
         file: What is looked at, for errors.
         packages: Packages allowed beside the program itself.
+        folder: Where the paths of a config that came along must lie; None for descriptions, which have none.
+        free: Places of paths that may lie elsewhere.
     """
 
-    def __init__(self, file: str, packages: Collection[str]) -> None:
+    def __init__(
+        self,
+        file: str,
+        packages: Collection[str],
+        folder: Path | None = None,
+        free: Collection[str] = (),
+    ) -> None:
         self.file = file
         self.packages = tuple(packages)
+        self.folder = folder
+        self.free = frozenset(free)
         self.num_values = 0
 
     def check(self, value: object, hint: object, place: str, depth: int = 0) -> None:
@@ -108,6 +123,9 @@ class Inspection:
                 self.check(item, inner, f"{place}[{number}]", depth + 1)
         elif isinstance(value, str):
             self._check_text(value, members, place)
+            if self.folder is not None:
+                self._check_reference(value, place)
+                self._check_path(value, members, place, self.folder)
         elif isinstance(value, int | float):
             self._check_number(value, place)
         elif value is not None:
@@ -182,6 +200,33 @@ class Inspection:
             self.resolve(value, roles, place)
         elif _is_structure(value):
             raise self._refusal("is text that would be read as a table or list", place)
+
+    def _check_reference(self, value: str, place: str) -> None:
+        """Another option may be referred to; what an environment variable says may not."""
+        if "${" in _REFERENCE.sub("", value):
+            raise CheckpointError(
+                f"{self.file} asks for {value!r} (at {place}), which is no reference to another option and "
+                "could give away what your environment holds",
+                f"if you trust the file, name it yourself: --config {self.file}",
+            )
+
+    def _check_path(self, value: str, members: list[Any], place: str, folder: Path) -> None:
+        """What is written goes into the run's folder."""
+        is_path = _PATH_NAME.search(place.rpartition(".")[2]) or any(
+            isinstance(member, type) and _is_subclass(member, os.PathLike) for member in members
+        )
+        if place in self.free or not (is_path or place.startswith(_WRITERS)):
+            return
+        path = Path(os.path.expanduser(value))
+        if is_path:
+            leaves = not path.resolve().is_relative_to(folder.resolve())
+        else:
+            leaves = path.is_absolute() or ".." in path.parts
+        if leaves:
+            raise CheckpointError(
+                f"{self.file} names the path {value} (at {place}), which lies outside the run's folder {folder}",
+                f"if you trust the file, name it yourself: --config {self.file}",
+            )
 
     def _check_number(self, value: float, place: str) -> None:
         is_seed = "seed" in place.rpartition(".")[2]

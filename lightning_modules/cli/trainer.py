@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 import lightning_modules
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.evaluation import Evaluation
-from lightning_modules.checkpoints.file import AtomicCheckpointIO
+from lightning_modules.checkpoints.allocation import AllocationLimit, allocation_allowed
+from lightning_modules.checkpoints.file import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
@@ -75,7 +76,7 @@ class TrainerCLI(LightningCLI):
             pl.LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=with_run_config(with_class_of_help(arguments, lightning_modules.__all__)),
+            args=with_class_of_help(arguments, lightning_modules.__all__),
             # `omegaconf+` resolves ${…} after overlays and overrides; plain `omegaconf` resolves file by file
             parser_kwargs={
                 "parser_mode": "omegaconf+",
@@ -140,6 +141,8 @@ class TrainerCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (Lightning's signature)
         """Parse without Lightning's warning about `args` given beside `sys.argv`: `main` takes both."""
+        given, args = args, with_run_config(args)
+        self._config_came_along = args != given
         self.config = parser.parse_args(args)
         self.config_files = [Path(file) for file in scan_arguments(args).config]
 
@@ -183,6 +186,15 @@ class TrainerCLI(LightningCLI):
         self.saved_config: str = with_links(dumped, self.config_files)
         saved.pop("config", None)
         self.saved_options: dict[str, Any] = saved.as_dict()
+
+    def instantiate_classes(self) -> None:
+        """Build everything; for a config that came along, within what the checkpoint's weights are worth."""
+        if not self._config_came_along or self.checkpoint is None:
+            super().instantiate_classes()
+            return
+        allowed = allocation_allowed(read_checkpoint(self.checkpoint)["state_dict"])
+        with AllocationLimit(allowed, f"config of {self.checkpoint}"):
+            super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 (Lightning's signature)
         """Make the run folder, now that model and data exist, and the Trainer that writes into it."""
@@ -282,7 +294,9 @@ def with_run_config(arguments: list[str]) -> list[str]:
         objects={"model": GenerativeModule, "data": pl.LightningDataModule},
         arguments={"trainer": pl.Trainer, "checkpoint": RunCheckpoint, "wandb": WandbOptions},
     )
-    return [arguments[0], "--config", str(config), *arguments[1:]]
+    names = (AUTO, "last", "best")  # which are looked for where the person says, and not the config
+    where = ["--runs_dir", str(folder.parents[1])] if found.ckpt_path in names else []
+    return [arguments[0], "--config", str(config), *arguments[1:], *where]
 
 
 def scan_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -11,6 +11,8 @@ LARGEST_BYTES = 2**20
 MAX_NODES = 50_000
 MAX_DEPTH = 40
 MAX_STEPS = "${trainer.max_steps}"
+FREE_PATHS = ("data.init_args.source", "data.init_args.cache_dir", "density", "runs_dir")
+"""Where data are read and kept, which is the same for all runs; a density is only read; the last is not used."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -111,7 +113,9 @@ def _at(content: Any, place: Sequence[str | int]) -> Any:  # noqa: ANN401 (plain
 
 
 def check_config(path: Path, objects: Mapping[str, object], arguments: Mapping[str, Any]) -> None:
-    """Make sure that the config of a run names nothing that may not be built; see `checkpoints.trust`.
+    """Make sure that the config of a run names nothing that may not be built, and no files outside the run.
+
+    See `checkpoints.trust`.
 
     Args:
         path: The config.
@@ -120,9 +124,9 @@ def check_config(path: Path, objects: Mapping[str, object], arguments: Mapping[s
 
     Raises:
         RunError: If it cannot be read.
-        CheckpointError: If it names what may not be built.
+        CheckpointError: If it names what may not be built or written, or asks for environment variables.
     """
-    inspection = Inspection(str(path), trusted_packages())
+    inspection = Inspection(str(path), trusted_packages(), folder=path.parent, free=FREE_PATHS)
     for name, value in read_config(path).items():
         if not isinstance(name, str) or not name.isidentifier() or name in ("config", "trust"):
             raise RunError(

@@ -76,6 +76,54 @@ CONFIG_ROUTES = {
         "model": {"class_path": "toy_experiment.ToyModule", "init_args": {"network": popen(mark)}}
     },
 }
+LEAVING_ROUTES = {
+    "logger's folder": lambda out: logger("TensorBoardLogger", save_dir=str(out)),
+    "logger's folder, relative": lambda out: logger("TensorBoardLogger", save_dir="."),
+    "logger's name": lambda out: logger("TensorBoardLogger", save_dir="runs/toy/one", name="../../../out"),
+    "own logger's folder": lambda out: {
+        "trainer": {
+            "logger": {
+                "class_path": "lightning_modules.loggers.csv_logger.RunCSVLogger",
+                "init_args": {"root": str(out)},
+            }
+        }
+    },
+    "what a callback writes": lambda out: callback(
+        "lightning_modules.training.record_run.RecordRun", root=str(out), config="anything"
+    ),
+    "checkpoint's folder": lambda out: {"checkpoint": {"dirpath": str(out)}},
+    "checkpoint's name": lambda out: {"checkpoint": {"filename": "../../../../out/a"}},
+    "second checkpoint": lambda out: callback(
+        "lightning_modules.training.run_checkpoint.RunCheckpoint", dirpath=str(out)
+    ),
+    "evaluation's cache": lambda out: callback(
+        "lightning_modules.callbacks.evaluation.Evaluation", listening_cache=str(out)
+    ),
+    "density of a callback": lambda out: callback(
+        "lightning_modules.inference.density.DrawFromDensity", path=str(out / "a.npz")
+    ),
+    "model registry": lambda out: {"trainer": {"model_registry": "elsewhere/model"}},
+    "environment": lambda out: {"wandb": {"notes": "${oc.env:SECRET}"}},
+    "environment in a nested reference": lambda out: {"wandb": {"notes": "${data.${oc.env:SECRET}}"}},
+    "environment in a source": lambda out: {
+        "data": {
+            "class_path": "datamodules.MaestroDataModule",
+            "init_args": {"source": "http://localhost/${oc.env:SECRET}"},
+        }
+    },
+}
+
+
+def logger(class_name: str, **arguments: object) -> dict[str, object]:
+    return {
+        "trainer": {
+            "logger": {"class_path": f"lightning.pytorch.loggers.{class_name}", "init_args": arguments}
+        }
+    }
+
+
+def callback(class_path: str, **arguments: object) -> dict[str, object]:
+    return {"trainer": {"callbacks": [{"class_path": class_path, "init_args": arguments}]}}
 
 
 class Payload:
@@ -179,6 +227,52 @@ def test_the_config_of_a_run_runs_nothing(verb, route, vae, mark, tmp_path, toy_
     assert "config.yaml" in capsys.readouterr().err
     assert nothing_ran(mark)
     assert sorted(path.name for path in checkpoint.parents[1].iterdir()) == ["checkpoints", "config.yaml"]
+
+
+@pytest.mark.parametrize(
+    "verb", ["fit", "test", *(pytest.param(verb, marks=pytest.mark.slow) for verb in ("validate", "predict"))]
+)
+@pytest.mark.parametrize("route", LEAVING_ROUTES)
+def test_the_config_of_a_run_leaves_its_folder_nowhere(
+    verb, route, vae, mark, tmp_path, toy_yaml, monkeypatch, capsys
+):
+    """Neither by what it makes the program write, nor by what it makes it tell of the environment."""
+    monkeypatch.setenv("SECRET", "hunter2")
+    config = {**yaml.safe_load(toy_yaml.read_text()), **LEAVING_ROUTES[route](tmp_path / "out")}
+    checkpoint = run_folder(tmp_path, vae, config)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--ckpt_path", str(checkpoint), "--trust", "toy_experiment"])
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert f"--config {checkpoint.parents[1] / 'config.yaml'}" in said and "hunter2" not in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_config_that_is_named_may_write_where_it_says(toy_yaml, tmp_path, monkeypatch):
+    """It is the person's program; the run that it makes goes on when the config is named again."""
+    monkeypatch.chdir(tmp_path)
+    quiet = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+    elsewhere = ["--checkpoint.dirpath", str(tmp_path / "elsewhere")]
+    main(["fit", "--config", str(toy_yaml), "--run_id", "one", *elsewhere, *quiet])
+    assert (tmp_path / "elsewhere" / "last.ckpt").is_file()
+
+
+def test_the_config_of_a_run_fills_no_memory(toy_yaml, tmp_path, monkeypatch, capsys):
+    """What it builds may take what the weights of its checkpoint are worth."""
+    monkeypatch.chdir(tmp_path)
+    quiet = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+    main(
+        ["fit", "--config", str(toy_yaml), "--run_id", "one", "--model", "toy_experiment.WideModule", *quiet]
+    )
+    config = tmp_path / "runs/toy/one/config.yaml"
+    config.write_text(config.read_text().replace("width: 1", "width: 90_000_000"))
+    before = sorted(tmp_path.rglob("*"))
+    for verb in ("fit", "test"):
+        with pytest.raises(SystemExit):
+            main([verb, "--ckpt_path", "runs/toy/one/checkpoints/last.ckpt", "--trust", "toy_experiment"])
+        assert "which its weights are not worth" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_data_section_of_a_run_runs_nothing(vae, mark, tmp_path, capsys):

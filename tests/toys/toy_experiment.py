@@ -182,3 +182,12 @@ class FixedRateModule(ToyModule):
 
 class OtherModule(ToyModule):
     """The same weights under another name."""
+
+
+class WideModule(ToyModule):
+    """A model as wide as one likes."""
+
+    def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1, width: int = 1) -> None:
+        super().__init__(sample_rate, clip_samples, channels)
+        self.width = width
+        self.wide = nn.Linear(1, width)
