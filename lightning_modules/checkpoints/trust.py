@@ -224,7 +224,7 @@ class Inspection:
             leaves = path.is_absolute() or ".." in path.parts
         if leaves:
             raise CheckpointError(
-                f"{self.file} names the path {value} (at {place}), which lies outside the run's folder {folder}",
+                f"{self.file} names the path {value} (at {place}), which lies outside the run's own folder",
                 f"if you trust the file, name it yourself: --config {self.file}",
             )
 
