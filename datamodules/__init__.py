@@ -1,11 +1,18 @@
 """MAESTRO as PyTorch Lightning data modules."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datamodules.maestro import MaestroDataModule
+    from datamodules.maestro_notes import MaestroNotesDataModule
 
-__all__ = ["MaestroDataModule"]
+__all__ = ["MaestroDataModule", "MaestroNotesDataModule"]
+
+_MODULES = {
+    "MaestroDataModule": "datamodules.maestro",
+    "MaestroNotesDataModule": "datamodules.maestro_notes",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
@@ -14,8 +21,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     The processes that render the embedded release import this package too, and start in a fraction of a
     second instead of several.
     """
-    if name == "MaestroDataModule":
-        from datamodules.maestro import MaestroDataModule
-
-        return MaestroDataModule
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The one batch type that every LightningModule receives, the form in which workers ship it, and notes."""
+"""The batch type of the models of sound, the form in which workers ship it, notes, and batches of tokens."""
 
 from __future__ import annotations  # torch is for type checkers: preparing a cache starts without it
 
@@ -198,3 +198,30 @@ class PcmBatch(NamedTuple):
         scale = (self.gain * INT16_SCALE).view(-1, 1, 1)
         waveform = self.pcm.mul(scale).clamp_(-1.0, 1.0)
         return Batch(waveform, self.performance, self.start_sample, self.notes)
+
+
+PADDING, BEGIN, END = 0, 1, 2
+"""Tokens that are no notes: what fills a row up, what begins every row, and the end of a piece."""
+
+
+class TokenBatch(NamedTuple):
+    """Windows of performances as tokens, for models of notes.
+
+    Attributes:
+        tokens: (B, S + 1) int64: `BEGIN`, then what follows each other; `PADDING` at the end of shorter ones.
+        first: (B,) int64; targets before this one, counted from 0 at the token after `BEGIN`, are context.
+        performance: (B,) int64, row of the performance.
+        is_note: (B, S + 1) bool: the tokens that begin a note.
+    """
+
+    tokens: Tensor
+    first: Tensor
+    performance: Tensor
+    is_note: Tensor
+
+    def counted(self) -> Tensor:
+        """(B, S) bool: the targets, which are `tokens[:, 1:]`, that count."""
+        import torch
+
+        position = torch.arange(self.tokens.shape[1] - 1, device=self.tokens.device)
+        return (self.tokens[:, 1:] != PADDING) & (position >= self.first[:, None])

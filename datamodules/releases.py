@@ -54,6 +54,11 @@ class Release:
         """Names of its table, in the order of preference."""
         return f"{self.stem}.csv", f"{self.stem}.json"
 
+    @property
+    def midi_url(self) -> str | None:
+        """Address of the official archive without audio (56 MB for v3.0.0)."""
+        return None if self.url is None else f"{self.url.removesuffix('.zip')}-midi.zip"
+
 
 RELEASES: tuple[Release, ...] = (
     Release(name="mini", root="mini", stem="mini"),

@@ -138,8 +138,7 @@ class Preparation:
     @property
     def cache_root(self) -> Path:
         """`cache_dir`, or its default."""
-        chosen = self.cache_dir or os.environ.get("MAESTRO_CACHE") or Path("~/.cache/maestro-lightning")
-        return Path(chosen).expanduser()
+        return cache_root(self.cache_dir)
 
     def prepare(self) -> None:
         """Render the embedded release if it is the one in use, and bring the cache up to date.
@@ -306,6 +305,12 @@ class Preparation:
         table = archive.metadata(find_release(self.release).metadata_names)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / table.name.rpartition("/")[2], table.content)
+
+
+def cache_root(cache_dir: str | Path | None) -> Path:
+    """`cache_dir`, or its default."""
+    chosen = cache_dir or os.environ.get("MAESTRO_CACHE") or Path("~/.cache/maestro-lightning")
+    return Path(chosen).expanduser()
 
 
 def _refuse_copies(performances: Sequence[Performance], entries: Mapping[str, CacheEntry]) -> None:

@@ -3,12 +3,13 @@
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.batch import PcmBatch
+from datamodules.batch import PcmBatch, TokenBatch
 from datamodules.clips.datasets import ClipDataset
 from datamodules.clips.samplers import BatchSampler
+from datamodules.clips.windows import TokenWindows
 
 
-class ClipLoader(DataLoader[PcmBatch]):
+class ClipLoader(DataLoader[PcmBatch | TokenBatch]):
     """Loads the batches that a sampler chooses; its state is the sampler's.
 
     Starting an iteration draws nothing from torch's global random numbers, as `DataLoader` alone does: a run
@@ -27,7 +28,7 @@ class ClipLoader(DataLoader[PcmBatch]):
 
 
 def clip_loader(
-    clips: ClipDataset,
+    clips: ClipDataset | TokenWindows,
     sampler: BatchSampler,
     workers: int,
     pin_memory: bool,

@@ -7,6 +7,7 @@ import numpy as np
 from torch.utils.data import DistributedSampler
 
 from datamodules.clips.datasets import ClipDataset, ClipSelection, IntArray
+from datamodules.clips.windows import TokenWindows
 
 
 class BatchSampler(DistributedSampler[ClipSelection], ABC):
@@ -15,13 +16,15 @@ class BatchSampler(DistributedSampler[ClipSelection], ABC):
     Being a `DistributedSampler`, Lightning calls its `set_epoch` and does not replace it.
 
     Args:
-        dataset: The clips.
+        dataset: The clips, or windows of tokens.
         batch_size: Clips in a batch of one device.
         num_replicas: Number of devices.
         rank: This device.
     """
 
-    def __init__(self, dataset: ClipDataset, batch_size: int, num_replicas: int = 1, rank: int = 0) -> None:
+    def __init__(
+        self, dataset: ClipDataset | TokenWindows, batch_size: int, num_replicas: int = 1, rank: int = 0
+    ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
         self.batch_size = batch_size
         self.num_clips = dataset.num_clips

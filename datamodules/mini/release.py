@@ -18,7 +18,7 @@ from typing import TypeVar
 from datamodules.cache.folder_lock import single_writer
 from datamodules.errors import ReleaseError
 from datamodules.mini.midi import write_midi
-from datamodules.mini.performance import perform
+from datamodules.mini.performance import Performance, perform
 from datamodules.mini.piano import Piano
 from datamodules.mini.recording import record
 from datamodules.mini.score import Score
@@ -101,6 +101,26 @@ def render_mini(folder: Path, workers: int | None = None, progress: bool = True)
     return release
 
 
+def write_mini_midi(folder: Path) -> Path:
+    """Make the embedded release without its sound, in a second: table and MIDI files, the same bytes.
+
+    Args:
+        folder: Where the folder `mini-midi` is to lie; made if absent.
+
+    Returns:
+        `folder / "mini-midi"`.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    release = folder / "mini-midi"
+    folder.mkdir(parents=True, exist_ok=True)
+    with single_writer(release, progress=False):
+        if not is_complete(release):
+            _render_beside(release, 1, progress=False, with_sound=False)
+    return release
+
+
 def is_complete(release: Path) -> bool:
     """Whether a folder holds this version of the release with every file at its full size."""
     try:
@@ -113,14 +133,14 @@ def is_complete(release: Path) -> bool:
         return False
 
 
-def _render_beside(release: Path, workers: int, progress: bool) -> None:
+def _render_beside(release: Path, workers: int, progress: bool, with_sound: bool = True) -> None:
     """Render into a neighbouring folder and put it into place; the caller holds the lock."""
-    partial, old = release.with_name(".mini.partial"), release.with_name(".mini.old")
+    partial, old = (release.with_name(f".{release.name}.{word}") for word in ("partial", "old"))
     for leftover in (partial, old):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         partial.mkdir()
-        _write_release(partial, workers, progress)
+        _write_release(partial, workers, progress, with_sound)
         if release.exists():
             release.rename(old)
         partial.rename(release)
@@ -129,9 +149,14 @@ def _render_beside(release: Path, workers: int, progress: bool) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write_release(folder: Path, workers: int, progress: bool) -> None:
+def _write_release(folder: Path, workers: int, progress: bool, with_sound: bool) -> None:
     """Write every file of the release, the manifest last."""
-    rows = _render_all(folder, workers, progress)
+    for score in SCORES:
+        (folder / str(score.year)).mkdir(exist_ok=True)
+    if with_sound:
+        rows = _render_all(folder, workers, progress)
+    else:
+        rows = [_write_piece(folder, score, perform(score, _seed(score))) for score in SCORES]
     (folder / "mini.csv").write_text(_csv(rows), encoding="utf-8", newline="")
     (folder / "mini.json").write_text(_json(rows), encoding="ascii", newline="")
     readme = _README.format(count=len(SCORES), version=MINI_VERSION, columns=", ".join(COLUMNS))
@@ -152,8 +177,6 @@ def _render_all(folder: Path, workers: int, progress: bool) -> list[dict[str, st
     """
     from threadpoolctl import threadpool_limits
 
-    for score in SCORES:
-        (folder / str(score.year)).mkdir(exist_ok=True)
     longest_first = sorted(range(len(SCORES)), key=lambda index: -len(SCORES[index].notes()))
     pianos = {rate: Piano(rate) for rate in sorted({score.sample_rate for score in SCORES})}
     rows: dict[int, dict[str, str | int | float]] = {}
@@ -186,15 +209,23 @@ def _render_piece(folder: Path, score: Score, piano: Piano) -> dict[str, str | i
     Returns:
         Its row of the metadata.
     """
-    seed = zlib.crc32(f"{score.composer}: {score.title}".encode())
-    performance = perform(score, seed)
-    pcm = record(performance, piano, score.peak_dbfs, seed)
-    name = _file_name(score)
-    with wave.open(str(folder / f"{name}.wav"), "wb") as file:
+    performance = perform(score, _seed(score))
+    pcm = record(performance, piano, score.peak_dbfs, _seed(score))
+    with wave.open(str(folder / f"{_file_name(score)}.wav"), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(score.sample_rate)
         file.writeframes(pcm.astype("<i2").tobytes())
+    return _write_piece(folder, score, performance)
+
+
+def _seed(score: Score) -> int:
+    return zlib.crc32(f"{score.composer}: {score.title}".encode())
+
+
+def _write_piece(folder: Path, score: Score, performance: Performance) -> dict[str, str | int | float]:
+    """Write the MIDI file of a piece; returns its row of the metadata."""
+    name = _file_name(score)
     write_midi(performance, folder / f"{name}.midi")
     facts = (score.composer, score.title, score.split, score.year, f"{name}.midi", f"{name}.wav")
     return dict(zip(COLUMNS, (*facts, round(performance.duration, 9)), strict=True))

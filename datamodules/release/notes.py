@@ -138,7 +138,8 @@ def _timed_messages(content: bytes) -> "tuple[list[tuple[float, mido.Message]], 
         file = mido.MidiFile(file=io.BytesIO(content), clip=True)
         if file.type not in (0, 1):
             raise ValueError(f"type {file.type}, of independent sequences")
-        messages = mido.merge_tracks(file.tracks)
+        # what was read is checked already
+        messages = mido.merge_tracks(file.tracks, skip_checks=True)
     except Exception as error:  # the parser lets errors of a dozen kinds through
         raise ReleaseError(
             f"{len(content)} bytes are no MIDI file that can be read ({type(error).__name__}: {error})",

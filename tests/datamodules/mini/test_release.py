@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from datamodules.errors import ReleaseError
-from datamodules.mini import MINI_PERFORMANCES, MINI_VERSION, release, render_mini
+from datamodules.mini import MINI_PERFORMANCES, MINI_VERSION, release, render_mini, write_mini_midi
 from datamodules.mini.performance import TICKS_PER_SECOND
 
 COLUMNS = "canonical_composer,canonical_title,split,year,midi_filename,audio_filename,duration".split(",")
@@ -284,3 +284,15 @@ def test_bad_arguments(tmp_path: Path) -> None:
 
 def test_ticks_are_finer_than_a_millisecond_and_a_half() -> None:
     assert 1 / TICKS_PER_SECOND < 1.5e-3
+
+
+def test_midi_files_alone_are_those_of_the_whole(mini_release: Path, tmp_path: Path) -> None:
+    alone = write_mini_midi(tmp_path)
+    names = {path.relative_to(alone) for path in alone.rglob("*.midi")}
+    assert names == {path.relative_to(mini_release) for path in mini_release.rglob("*.midi")}
+    for name in [*names, "mini.csv", "mini.json"]:
+        assert (alone / name).read_bytes() == (mini_release / name).read_bytes()
+    assert not list(alone.rglob("*.wav"))
+    before = (alone / "mini.csv").stat().st_mtime_ns
+    write_mini_midi(tmp_path)
+    assert (alone / "mini.csv").stat().st_mtime_ns == before
