@@ -1,5 +1,6 @@
 """Formulas of the metrics, stateless; waveforms are (B, C, T) and results one value per clip."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -8,6 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude, power_to_db
+
+NOISE_TONALITY = 0.52
+"""`tonality` of any noise, in nats."""
+_BINS = 16
 
 
 def log_mel_distance(
@@ -145,3 +150,36 @@ def chroma_similarity(
     counted = (energy > energy.amax(1, keepdim=True) * 10.0 ** (floor_db / 10.0)) & (energy > 2.0 * silence)
     cosine = functional.cosine_similarity(chroma, reference, dim=1, eps=1e-20) * counted
     return torch.where(counted.any(1), cosine.sum(1) / counted.sum(1).clamp_min(1), 1.0)
+
+
+def tonality(waveform: Tensor, sample_rate: int) -> Tensor:
+    """How far the spectrum's fine structure is from that of noise: notes have sharp partials, noise has none.
+
+    In bands of 16 bins of spectra over a quarter of a second: the logarithm of the mean power minus the mean
+    logarithm (spectral flatness in nats). Averaged, weighted by amplitude, over frames and over bands from 60
+    to 4,000 Hz. Whatever its loudness and colour, noise has about `NOISE_TONALITY`: the powers of its bins are
+    exponentially distributed, for which the difference is Euler's constant 0.577, less 1/(2n) for a mean of n
+    independent bins.
+
+    Args:
+        waveform: (B, C, T); shorter clips than a quarter of a second are followed by silence.
+        sample_rate: In Hz.
+
+    Returns:
+        (B,) in nats, mean over channels; 0 for silence.
+    """
+    fft_samples = 1 << max(round(math.log2(sample_rate / 4)), 5)
+    low, high = (round(edge * fft_samples / sample_rate) for edge in (60.0, min(4000.0, sample_rate / 2)))
+    num_bands = (high - low) // _BINS
+    flat = waveform.double().flatten(0, 1)
+    flat = functional.pad(flat, (0, max(fft_samples - flat.shape[-1], 0)))
+    window = torch.hann_window(fft_samples, dtype=flat.dtype, device=flat.device)
+    spectrum = torch.stft(
+        flat, fft_samples, fft_samples // 2, window=window, center=False, return_complex=True
+    )
+    power = spectrum.abs().square()[:, low : low + num_bands * _BINS].unflatten(1, (num_bands, _BINS))
+    power = power.clamp_min(1e-20)
+    mean = power.mean(2)  # (B·C, bands, N)
+    weight = mean.sqrt() * (mean > 1e-19)
+    found = ((mean.log() - power.log().mean(2)) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp_min(1e-20)
+    return found.unflatten(0, waveform.shape[:2]).mean(1).float()

@@ -59,3 +59,27 @@ def test_si_sdr_of_silence_is_bad_and_not_nan():
     silence = torch.zeros(1, 1, 16000)
     assert functional.si_sdr(silence, noise(1)).item() == -100.0
     assert functional.si_sdr(noise(1), silence).item() == -100.0
+
+
+def test_tonality_of_noise_of_any_colour_and_loudness_is_what_its_distribution_says():
+    euler, bins = 0.5772, 16
+    white = noise(4, seed=1).repeat(1, 1, 1)
+    slope = torch.fft.irfft(torch.fft.rfft(white) * torch.linspace(1, 0.01, 8001), n=16000)
+    for waveform in (white, 1e-3 * white, slope):
+        found = functional.tonality(waveform, 16000)
+        # neighbouring bins of a Hann window are not independent, so the mean counts fewer than 16
+        assert (found - (euler - 1 / (2 * bins))).abs().max() < 0.05
+        assert (found - functional.NOISE_TONALITY).abs().max() < 0.03
+
+
+def test_tonality_of_partials_exceeds_that_of_noise_by_the_share_of_empty_bins():
+    time = torch.arange(16000) / 16000
+    tone = sum(torch.sin(2 * math.pi * 220.0 * partial * time) for partial in range(1, 10)).view(1, 1, -1)
+    assert functional.tonality(tone + 1e-4 * noise(1), 16000).item() > 4.0
+    halfway = functional.tonality(tone + 5.0 * noise(1), 16000).item()
+    assert functional.NOISE_TONALITY + 0.3 < halfway < 4.0
+
+
+def test_tonality_of_silence_and_of_short_clips_is_finite():
+    assert functional.tonality(torch.zeros(2, 1, 16000), 16000).tolist() == [0.0, 0.0]
+    assert functional.tonality(noise()[..., :100], 16000).isfinite().all()
