@@ -25,6 +25,7 @@ WITHOUT_IMPORT = {
     "pre-commit": "a program",
     "ipykernel": "the kernel that nbclient starts",
     "pytest-benchmark": "a plug-in of pytest",
+    "pytest-xdist": "a plug-in of pytest",
 }
 DISTRIBUTIONS = packages_distributions()
 BELOW_A_NEXT_MAJOR = {"lightning", "librosa", "optuna"}

@@ -80,7 +80,12 @@ def test_options_of_tool_verbs_are_understood(command, monkeypatch):
     assert len(understood) == 1
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if RUN in command])
+def slow_if_export(command: str) -> object:
+    """The longest, which inference/test_export.py goes through with a small model."""
+    return pytest.param(command, marks=pytest.mark.slow if "export" in command else ())
+
+
+@pytest.mark.parametrize("command", [slow_if_export(command) for command in COMMANDS if RUN in command])
 def test_commands_on_a_run_work(command, finished_run, monkeypatch):
     monkeypatch.chdir(finished_run.parents[2])
     main(shlex.split(command.replace(RUN, str(finished_run)).replace("2400", "3"))[1:])

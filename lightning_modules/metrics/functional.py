@@ -157,9 +157,9 @@ def tonality(waveform: Tensor, sample_rate: int) -> Tensor:
 
     In bands of 16 bins of spectra over a quarter of a second: the logarithm of the mean power minus the mean
     logarithm (spectral flatness in nats). Averaged, weighted by amplitude, over frames and over bands from 60
-    to 4,000 Hz. Whatever its loudness and colour, noise has about `NOISE_TONALITY`: the powers of its bins are
-    exponentially distributed, for which the difference is Euler's constant 0.577, less 1/(2n) for a mean of n
-    independent bins.
+    to 4,000 Hz. Whatever its loudness and colour, noise has about `NOISE_TONALITY`: the powers of its bins
+    are exponentially distributed, for which the difference is Euler's constant 0.577, less 1/(2n) for a mean
+    of n independent bins.
 
     Args:
         waveform: (B, C, T); shorter clips than a quarter of a second are followed by silence.

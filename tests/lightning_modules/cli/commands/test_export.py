@@ -10,6 +10,7 @@ from toy_models import make_vae, save
 from lightning_modules.cli import main
 
 
+@pytest.mark.slow  # the generator of the WaveGAN goes through the command as well: inference/test_export.py
 def test_files_and_manifest(tmp_path: Path, capsys: pytest.CaptureFixture):
     module = make_vae()
     path = save(module, tmp_path / "vae.ckpt")
