@@ -23,7 +23,9 @@ def start(monkeypatch, tmp_path):
     return lambda *arguments: TrainerCLI.start([str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize(
+    "name", ["wavegan_conditional", "melgan", pytest.param("hifigan", marks=pytest.mark.slow)]
+)
 def test_a_step_of_each_vocoder(start, name):
     overlays = [
         part for stem in RIVALS[name] for part in ("--config", EXPERIMENTS / f"ablations/{stem}.yaml")
