@@ -19,6 +19,7 @@ from lightning_modules.metrics.distances import (
 )
 from lightning_modules.metrics.embeddings import Embedding
 from lightning_modules.metrics.frechet import Diversity, EmbeddedClips
+from lightning_modules.metrics.functional import tonality
 from lightning_modules.metrics.intervals import (
     Interval,
     bootstrap_distance,
@@ -162,6 +163,9 @@ class SetComparison:
         self.real = [EmbeddedClips(each, sample_rate).to(device) for each in embeddings]
         self.known = EmbeddedClips(embeddings[0], sample_rate).to(device)
         self.diversity = Diversity(sample_rate).to(device)
+        self.sample_rate = sample_rate
+        of_samples: tuple[ScoreSubject, ...] = ("samples", "floor") if of == "samples" else ()
+        self.tonality = {each: ClipValues("nats").to(device) for each in of_samples}
 
     def update(self, output: Tensor, real: Tensor) -> None:
         """Add as many real clips as there are of the model: (B, C, T) each."""
@@ -170,6 +174,8 @@ class SetComparison:
             original.update(real)
         if self.of == "samples":
             self.diversity.update(output, real)
+            for values, clips in zip(self.tonality.values(), (output, real), strict=True):
+                values.update(tonality(clips, self.sample_rate))
 
     def update_known(self, waveform: Tensor) -> None:
         """Add training clips (B, C, T), of which samples may be copies."""
@@ -182,6 +188,8 @@ class SetComparison:
             found += self._distances(embedding, made.compute(), real.compute())
         if self.of == "samples":
             found.append(interval_score("diversity", self.of, self.diversity.compute().item()))
+            for of, values in self.tonality.items():
+                found.append(interval_score("tonality", of, bootstrap_mean(values.compute()), values.unit))
             if self.known.update_count:
                 found += self._memory()
         return found

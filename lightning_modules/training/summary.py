@@ -2,12 +2,18 @@
 
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_modules.metrics.functional import NOISE_TONALITY, tonality
 from lightning_modules.runs.folder import CHECKPOINT_FOLDER, LAST_NAME
+
+MUSICAL_TONALITY = 1.1
+"""Twice that of noise, in nats; recordings of pianos have 1.7 and more."""
 
 
 class RunSummary(pl.Callback):
@@ -40,7 +46,7 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
     lines = [("Run", f"{root}  ({took})"), *_figures(trainer, max_figures)]
     samples = sorted((root / "samples").glob("step_*"))
     if samples:
-        lines.append(("Listen", f"{samples[-1]}"))
+        lines += [("Listen", f"{samples[-1]}"), *_remark_on_samples(samples[-1])]
     checkpoint = _best_checkpoint(trainer)
     if checkpoint:
         lines.append(("Test", f"lightning test --ckpt_path {checkpoint}"))
@@ -55,6 +61,37 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
         elif where:
             lines.append(("Curves", where))
     return lines
+
+
+def _remark_on_samples(folder: Path) -> list[tuple[str, str]]:
+    """Says of unconditional samples without notes that they are noise, and where music is to be had."""
+    made = _tonality(folder.glob("sample_*.wav"))
+    if made is None or made > MUSICAL_TONALITY:
+        return []
+    real = _tonality(folder.glob("clip_*_original.wav"))
+    beside = "" if real is None else f", the recordings {real:.1f}"
+    return [
+        (
+            "Samples",
+            f"sample_*.wav are noise in the colours of a piano, without notes: tonality {made:.1f} nats"
+            f" (noise has {NOISE_TONALITY:.1f}{beside})",
+        ),
+        ("Music", "lightning fit --config experiments/note_prior.yaml, then lightning compose"),
+    ]
+
+
+def _tonality(paths: Iterable[Path]) -> float | None:
+    """Mean tonality of sound files in nats; None without any that can be read."""
+    import soundfile  # which takes long, and is needed here only
+
+    found = []
+    for path in paths:
+        try:
+            waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        except (OSError, soundfile.LibsndfileError):
+            continue
+        found.append(tonality(torch.from_numpy(waveform.T)[None], rate).item())
+    return sum(found) / len(found) if found else None
 
 
 def _figures(trainer: pl.Trainer, max_figures: int) -> list[tuple[str, str]]:

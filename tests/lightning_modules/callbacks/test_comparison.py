@@ -89,8 +89,9 @@ def test_a_model_that_reconstructs_and_samples_gets_both_and_the_floor(toy_table
     paired = {"log_mel_distance", "multi_scale_spectral_distance", "si_sdr", "chroma_similarity"}
     onsets = {"onset_f_score_audio", "onset_f_score_midi"}
     assert of(content, "reconstructions").keys() == sets | paired | onsets
-    assert of(content, "samples").keys() == sets | {"diversity", "nearest_training_distance"}
-    assert of(content, "floor").keys() == sets | {"onset_f_score_midi", "nearest_training_distance"}
+    own = {"nearest_training_distance", "tonality"}
+    assert of(content, "samples").keys() == sets | own | {"diversity"}
+    assert of(content, "floor").keys() == sets | own | {"onset_f_score_midi"}
     for score in content["scores"]:
         assert logged[f"test/{score['of']}/{score['name']}"] == pytest.approx(score["value"], rel=1e-5)
         assert score["low"] is None or score["low"] <= score["value"] + 1e-9 <= score["high"] + 2e-9

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from toy_experiment import ToyModule
 from toy_fit import fit
 
@@ -24,3 +26,20 @@ def test_summary_says_what_comes_next(
     assert "Listen:    run/samples/step_000008\n" in text
     assert "Test:      lightning test --ckpt_path run/checkpoints/best.ckpt\n" in text
     assert "Continue:  lightning fit --ckpt_path run/checkpoints/last.ckpt --trainer.max_epochs N" in text
+
+
+def test_samples_without_notes_are_called_noise(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run" / "samples" / "step_000008"
+    folder.mkdir(parents=True)
+    noise = 0.1 * np.random.default_rng(0).normal(size=8000)
+    tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+    soundfile.write(folder / "clip_0_original.wav", tone, 8000)
+    soundfile.write(folder / "sample_0.wav", tone, 8000)
+    fit(tmp_path / "run", RunCheckpoint(), RunSummary())
+    assert "noise" not in capsys.readouterr().out
+    soundfile.write(folder / "sample_0.wav", noise, 8000)
+    fit(tmp_path / "run", RunCheckpoint(), RunSummary())
+    text = capsys.readouterr().out
+    assert "without notes: tonality 0.5 nats (noise has 0.5, the recordings " in text
+    assert "Music:     lightning fit --config experiments/note_prior.yaml" in text
