@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_modules.base import load_module
+    from lightning_modules.note_prior import NotePrior
     from lightning_modules.transcriber import PianoTranscriber
     from lightning_modules.vae import VAE
     from lightning_modules.wavegan import WaveGAN
 
-__all__ = ["VAE", "PianoTranscriber", "WaveGAN", "load_module"]
+__all__ = ["VAE", "NotePrior", "PianoTranscriber", "WaveGAN", "load_module"]
 
 _MODULES = {
+    "NotePrior": "lightning_modules.note_prior",
     "PianoTranscriber": "lightning_modules.transcriber",
     "VAE": "lightning_modules.vae",
     "WaveGAN": "lightning_modules.wavegan",

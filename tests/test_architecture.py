@@ -35,7 +35,12 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("lightning_modules.losses", "lightning_modules.reports"),
     ("lightning_modules.callbacks", "lightning_modules.training", "lightning_modules.inference"),
     ("lightning_modules.compatibility",),
-    ("lightning_modules.transcriber", "lightning_modules.vae", "lightning_modules.wavegan"),
+    (
+        "lightning_modules.note_prior",
+        "lightning_modules.transcriber",
+        "lightning_modules.vae",
+        "lightning_modules.wavegan",
+    ),
     ("lightning_modules.cli",),
 )
 """From the ground up: a room may import those below it, and itself."""

@@ -28,6 +28,7 @@ from lightning_modules.networks.note_generator import NoteGenerator
 from lightning_modules.networks.note_noise import NoteNoise
 from lightning_modules.networks.note_picker import NotePicker
 from lightning_modules.networks.note_roll_generator import NoteRollGenerator
+from lightning_modules.networks.note_transformer import NoteTransformer, TransformerBlock
 from lightning_modules.networks.partials import Components
 from lightning_modules.networks.phase_shuffle import PhaseShuffle
 from lightning_modules.networks.piano import DifferentiablePiano, Moments
@@ -105,6 +106,7 @@ __all__ = [
     "NoteNoise",
     "NotePicker",
     "NoteRollGenerator",
+    "NoteTransformer",
     "PeriodTrunk",
     "PhaseShuffle",
     "PianoTone",
@@ -118,6 +120,7 @@ __all__ = [
     "StridedTransposedConvolution",
     "Tone",
     "Transcriber",
+    "TransformerBlock",
     "TransposedStack",
     "Trunk",
     "UpsamplingVocoder",

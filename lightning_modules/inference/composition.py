@@ -1,0 +1,89 @@
+"""Tokens drawn one after the other from a Transformer, without end and in constant memory."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.batch import BEGIN
+from lightning_modules.networks.note_transformer import NoteTransformer
+
+Event = TypeVar("Event", covariant=True)
+
+
+class Reader(Protocol[Event]):
+    """Knows which tokens make sense, and what they mean."""
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """(V,) bool: tokens that may come next."""
+
+    def read(self, token: int) -> Event | None:
+        """Take a token; returns the event that is complete with it, if one is."""
+
+
+@torch.no_grad()
+def compose(
+    network: NoteTransformer,
+    reader: Reader[Event],
+    window_tokens: int,
+    seed: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    prompt: Sequence[int] = (),
+) -> Iterator[Event | None]:
+    """Draw tokens for as long as they are asked for.
+
+    The network hears at most the window that it was trained on. When that is full, its first half is
+    forgotten and the rest is read anew.
+
+    Args:
+        network: In evaluation mode.
+        reader: Has read `prompt`, and reads what is drawn.
+        window_tokens: Tokens that the network hears at a time.
+        seed: Of the draws.
+        temperature: Below 1 is more typical, above 1 more varied; 0 takes the likeliest token.
+        top_p: Draw from the likeliest tokens that together have this probability.
+        prompt: Tokens to go on from.
+
+    Yields:
+        What the reader returns for each token.
+    """
+    device = network.embedding.weight.device
+    random = np.random.default_rng(seed)
+    kept = max(1, window_tokens // 2)
+    heard = deque(prompt, maxlen=window_tokens - 1)
+    pending, cache = [BEGIN, *heard], None
+    while True:
+        scores, cache = network(torch.tensor([pending], device=device), cache)
+        token = draw(scores[0, -1], reader.allowed(), random.random(), temperature, top_p)
+        yield reader.read(token)
+        heard.append(token)
+        pending = [token]
+        if cache.shape[4] >= window_tokens:
+            pending, cache = [BEGIN, *list(heard)[-kept:]], None
+
+
+def draw(scores: Tensor, allowed: NDArray[np.bool_], place: float, temperature: float, top_p: float) -> int:
+    """Draw a token.
+
+    Args:
+        scores: (V,) logits.
+        allowed: (V,) bool, at least one.
+        place: In [0, 1): which token, by the cumulative probability of those that may be drawn.
+        temperature: See `compose`.
+        top_p: See `compose`; at least one token is left.
+    """
+    logits = np.where(allowed, scores.double().cpu().numpy(), -np.inf)
+    if temperature == 0.0:
+        return int(logits.argmax())
+    chance = np.exp((logits - logits.max()) / temperature)
+    order = np.argsort(-chance, kind="stable")
+    chance = chance[order] / chance.sum()
+    total = chance.cumsum()
+    count = max(1, int(np.searchsorted(total, top_p, side="left")) + 1)
+    total = total[: min(count, int(allowed.sum()))]
+    return int(order[min(int(np.searchsorted(total, place * total[-1], side="right")), len(total) - 1)])

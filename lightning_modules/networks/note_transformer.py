@@ -1,0 +1,148 @@
+"""A causal Transformer over tokens, with cached keys and values for one token at a time.
+
+Pre-normalised blocks (Xiong et al. 2020) with RMS norms, rotary positions (Su et al. 2021), attention by
+torch's fused kernel, and one table for the tokens' embeddings and the scores (Press and Wolf 2017).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightning_modules.errors import OptionError
+
+ROTARY_BASE = 10_000.0
+
+
+class NoteTransformer(nn.Module):
+    """Tokens to scores of the next token.
+
+    Args:
+        vocabulary_size: Number of tokens V.
+        width: Hidden size H.
+        layers: Number of blocks.
+        heads: Attention heads; an even number of channels in each.
+        dropout: Share of activations that training leaves out.
+
+    Raises:
+        OptionError: If `width` does not divide into heads of an even size.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        width: int = 192,
+        layers: int = 4,
+        heads: int = 4,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if width % (2 * heads):
+            raise OptionError(
+                f"NoteTransformer: width is {width} and heads is {heads}",
+                "make width a multiple of twice the heads",
+            )
+        self.vocabulary_size = vocabulary_size
+        self.width = width
+        self.layers = layers
+        self.heads = heads
+        self.dropout = dropout
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        self.drop = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.RMSNorm(width)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+
+    def forward(self, tokens: Tensor, cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score what comes next after each token.
+
+        Args:
+            tokens: (B, S) int64.
+            cache: What an earlier call returned, for the tokens before these; None for none.
+
+        Returns:
+            Logits (B, S, V) float32, and the keys and values of all P tokens up to now,
+            (layers, 2, B, heads, P, H / heads).
+        """
+        hidden = self.drop(self.embedding(tokens))  # (B, S, H)
+        past = 0 if cache is None else cache.shape[4]
+        cosine, sine = rotary_angles(past, tokens.shape[1], self.width // self.heads, hidden)
+        caches = []
+        for index, block in enumerate(self.blocks):
+            hidden, own = block(hidden, cosine, sine, None if cache is None else cache[index])
+            caches.append(own)
+        scores = functional.linear(self.norm(hidden), self.embedding.weight)
+        return scores.float(), torch.stack(caches)
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and a network of each position, each added to what came in.
+
+    Args:
+        width: Hidden size H.
+        heads: Attention heads.
+        dropout: Share of activations that training leaves out.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.attention_norm = nn.RMSNorm(width)
+        self.projections = nn.Linear(width, 3 * width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+        self.norm = nn.RMSNorm(width)
+        self.inner = nn.Linear(width, 4 * width, bias=False)
+        self.outer = nn.Linear(4 * width, width, bias=False)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(
+        self, hidden: Tensor, cosine: Tensor, sine: Tensor, cache: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, S, H), and keys and values of earlier positions -> (B, S, H), and those of all of them."""
+        attended, cache = self.attend(self.attention_norm(hidden), cosine, sine, cache)
+        hidden = hidden + self.drop(attended)
+        made = self.outer(functional.gelu(self.inner(self.norm(hidden))))
+        return hidden + self.drop(made), cache
+
+    def attend(
+        self, hidden: Tensor, cosine: Tensor, sine: Tensor, cache: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Each position looks at itself and at those before it; shapes as in `forward`."""
+        batch, length, width = hidden.shape
+        split = self.projections(hidden).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # (B, heads, S, D) each
+        query, key = rotated(query, cosine, sine), rotated(key, cosine, sine)
+        if cache is not None:
+            key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
+        attended = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=None
+            if cache is None or length == 1
+            else later_mask(length, key.shape[2], query.device),
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=cache is None and length > 1,
+        )
+        joined = attended.transpose(1, 2).reshape(batch, length, width)
+        return self.output(joined), torch.stack([key, value])
+
+
+def later_mask(length: int, total: int, device: torch.device) -> Tensor:
+    """(S, P) bool, what each of the last S of P positions may look at."""
+    return torch.ones(length, total, dtype=torch.bool, device=device).tril(total - length)
+
+
+def rotary_angles(first: int, length: int, size: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (S, D / 2) of the angles by which positions from `first` on turn their channels."""
+    position = torch.arange(first, first + length, device=like.device, dtype=torch.float32)
+    channel = torch.arange(size // 2, device=like.device, dtype=torch.float32)
+    angle = position[:, None] * ROTARY_BASE ** (-2.0 * channel / size)
+    return angle.cos().to(like.dtype), angle.sin().to(like.dtype)
+
+
+def rotated(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn the pairs (channel c, channel c + D / 2) of (B, heads, S, D) by their position's angles."""
+    first, second = heads.chunk(2, dim=-1)
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return turned.to(heads.dtype)
