@@ -39,7 +39,7 @@ class MaestroDataModule(pl.LightningDataModule):
             None renders `mini`, and reads other releases from the official server, only the members in use.
         cache_dir: Where caches and the rendered release are kept; the environment variable MAESTRO_CACHE,
             else ~/.cache/maestro-lightning, by default.
-        sample_rate: Rate of the clips in Hz.
+        sample_rate: Rate of the clips, and of the cache, in Hz.
         channels: 1 (mean of left and right) or 2.
         clip_samples: Length T of a training clip in samples.
         eval_clip_seconds: Length of an evaluation clip in seconds.
@@ -59,9 +59,10 @@ class MaestroDataModule(pl.LightningDataModule):
         pin_memory: Whether batches go through page-locked memory; "auto" if the Trainer uses a CUDA GPU.
         prepare_threads: Recordings converted at a time; "auto" for one per core, and at least four where they
             are downloaded.
-        keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive.
+        keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive, as a release
+            of their own in `cache_dir`/recordings. Recordings that are cached already are not fetched again.
         transfer: How patient downloads are; None for the defaults of `TransferPolicy`.
-        progress: Whether preparing shows its plan and progress bar.
+        progress: Whether preparing shows its plan and a progress bar.
         with_notes: Whether batches carry the notes of their clips, which leaves out recordings without MIDI;
             "auto" for where the Trainer's model says that it `reads_notes`.
         seed: Seed of the training clips.

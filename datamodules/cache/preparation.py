@@ -77,10 +77,10 @@ class Preparation:
     Attributes:
         release: "mini" (embedded, rendered on first use), "v1.0.0", "v2.0.0" or "v3.0.0".
         source: Folder of the unpacked release or the folder that contains it, a zip file, or the URL of one.
-            None renders `mini`, and reads other releases from the official server.
+            None renders `mini`, and reads other releases from the official server, only the members in use.
         cache_dir: Where caches and the rendered release are kept; the environment variable MAESTRO_CACHE,
             else ~/.cache/maestro-lightning, by default.
-        sample_rate: Rate of the cache in Hz.
+        sample_rate: Rate of the clips, and of the cache, in Hz.
         channels: 1 (mean of left and right) or 2.
         max_hours: Use at most about this many hours, over all splits; None for all.
         max_performances: Use at most about this many performances, over all splits; None for all.
@@ -91,9 +91,9 @@ class Preparation:
         prepare_threads: Recordings converted at a time; "auto" for one per core, and at least four where they
             are downloaded.
         keep_recordings: Whether to also keep the WAV and MIDI files that come out of an archive, as a release
-            of their own in `cache_dir`/recordings. What is cached already is not fetched again for it.
+            of their own in `cache_dir`/recordings. Recordings that are cached already are not fetched again.
         transfer: How patient downloads are; None for the defaults of `TransferPolicy`.
-        progress: Whether to show the plan and a progress bar.
+        progress: Whether preparing shows its plan and a progress bar.
 
     Raises:
         OptionError: If an option has a value that makes no sense.

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import docstring_parser
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules import MaestroDataModule
 from datamodules.batch import Batch, PcmBatch
+from datamodules.cache.preparation import Preparation
 from datamodules.errors import AudioError, CacheError, DataError, OptionError, ReleaseError
 
 
@@ -344,3 +346,12 @@ def test_command_line_types() -> None:
     )
     parsed = parser.parse_args(["--data=datamodules.MaestroDataModule", "--data.workers=auto"])
     assert parser.instantiate(parsed).data.workers == 0
+
+
+def test_options_of_the_preparation_are_explained_alike_in_both_places():
+    texts = []
+    for owner in (Preparation, MaestroDataModule):
+        found = docstring_parser.parse(owner.__doc__).params
+        texts.append({each.arg_name: " ".join(each.description.split()) for each in found})
+    preparation, module = texts
+    assert {name: module[name] for name in preparation} == preparation
