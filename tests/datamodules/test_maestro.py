@@ -352,6 +352,7 @@ def test_options_of_the_preparation_are_explained_alike_in_both_places():
     texts = []
     for owner in (Preparation, MaestroDataModule):
         found = docstring_parser.parse(owner.__doc__).params
-        texts.append({each.arg_name: " ".join(each.description.split()) for each in found})
+        texts.append({tuple(each.args): " ".join(each.description.split()) for each in found})
     preparation, module = texts
+    preparation = {("param", name): text for (_, name), text in preparation.items()}
     assert {name: module[name] for name in preparation} == preparation
