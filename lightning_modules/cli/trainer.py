@@ -26,7 +26,7 @@ from lightning_modules.errors import ExperimentError
 from lightning_modules.inference.density import DrawFromDensity
 from lightning_modules.loggers.run_loggers import run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
-from lightning_modules.runs.config import check_config, with_links
+from lightning_modules.runs.config import check_config, explained_configs, with_links
 from lightning_modules.runs.folder import latest_config, plan_run, run_of_checkpoint
 from lightning_modules.runs.lock import training_alone
 from lightning_modules.runs.resume import AUTO, config_of_checkpoint, find_checkpoint, readable_checkpoint
@@ -36,6 +36,7 @@ from lightning_modules.training.exact_resume import ExactResume
 from lightning_modules.training.interruption import Interruption
 from lightning_modules.training.progress import progress_bar
 from lightning_modules.training.record_run import RecordRun
+from lightning_modules.training.restoring import explained_restoring
 from lightning_modules.training.run_checkpoint import RunCheckpoint
 from lightning_modules.training.summary import RunSummary
 
@@ -143,7 +144,8 @@ class TrainerCLI(LightningCLI):
         """Parse without Lightning's warning about `args` given beside `sys.argv`: `main` takes both."""
         given, args = args, with_run_config(args)
         self._config_came_along = args != given
-        self.config = parser.parse_args(args)
+        with explained_configs(scan_arguments(args).config):
+            self.config = parser.parse_args(args)
         self.config_files = [Path(file) for file in scan_arguments(args).config]
 
     def _parse_ckpt_path(self) -> None:
@@ -253,7 +255,8 @@ class TrainerCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; a run that a signal stopped ends with the status that shells expect of it."""
         try:
-            super()._run_subcommand(subcommand)
+            with explained_restoring(self.checkpoint):
+                super()._run_subcommand(subcommand)
         except SIGTERMException as stop:
             callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
             (interruption,) = [each for each in callbacks if isinstance(each, Interruption)]

@@ -20,8 +20,8 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from datamodules.files import whole_file
 from lightning_modules.runs.folder import free_path
+from lightning_modules.runs.metrics import METRICS_NAME, read_rows
 
-METRICS_NAME = "metrics.csv"
 SUPERSEDED_NAME = "superseded-1.csv"
 
 
@@ -117,7 +117,8 @@ def logged_before(root: Path) -> dict[str, Past]:
         for row in read_rows(file)[1]:
             for name, text in row.items():
                 if text and name != "step":
-                    found.setdefault(name, Past()).add(int(row["step"]), float(text))
+                    with contextlib.suppress(ValueError):  # no number
+                        found.setdefault(name, Past()).add(int(row["step"]), float(text))
     return found
 
 
@@ -138,14 +139,6 @@ class _WholeFileWriter(ExperimentWriter):
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)
         write_rows(path, fieldnames, read_rows(path)[1])
-
-
-def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Column names and rows of a metrics file; a last line that was cut off by a kill is left out."""
-    text = file.read_text()
-    reader = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    rows = [row for row in reader if None not in row.values() and row.get("step")]
-    return list(reader.fieldnames or []), rows
 
 
 def write_rows(file: Path, names: list[str], rows: Iterable[Mapping[str, str]]) -> None:

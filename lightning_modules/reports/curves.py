@@ -1,6 +1,5 @@
 """Training curves: from the run's CSV files to lines that a page can draw."""
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-METRICS_PATTERN = "metrics/version_*/metrics.csv"
+from lightning_modules.runs.folder import numbered
+from lightning_modules.runs.metrics import METRICS_PATTERN, read_rows
+
 STAGES = ("train", "val")
 MAX_POINTS = 240
 FIRST = re.compile("loss|distance|frechet")
@@ -92,12 +93,14 @@ def read_curves(run: Path) -> dict[str, Curve]:
 
     Returns:
         Logged name -> curve. Empty if the run kept no CSV.
+
+    Raises:
+        RunError: If a file is damaged.
     """
     found: dict[str, dict[int, float]] = {}
-    for path in sorted(run.glob(METRICS_PATTERN), key=lambda path: int(path.parent.name.rpartition("_")[2])):
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                _add_row(found, row)
+    for path in numbered(run, METRICS_PATTERN):
+        for row in read_rows(path)[1]:
+            _add_row(found, row)
     return {
         name: Curve(sorted(points), [points[step] for step in sorted(points)])
         for name, points in sorted(found.items())
@@ -105,13 +108,10 @@ def read_curves(run: Path) -> dict[str, Curve]:
 
 
 def _add_row(found: dict[str, dict[int, float]], row: Mapping[str, str]) -> None:
-    step = _number(row.get("step"))
-    if step is None:
-        return
     for name, text in row.items():
         value = _number(text) if name not in ("step", "epoch") else None
         if value is not None:
-            found.setdefault(name, {})[int(step)] = value
+            found.setdefault(name, {})[int(row["step"])] = value
 
 
 def _number(text: str | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from datamodules.files import whole_file
 from lightning_modules.errors import ReportError
-from lightning_modules.reports.listening_set import read_json
+from lightning_modules.reports.plain_values import read_json, record
 
 FILE_NAME = "health.json"
 
@@ -34,10 +34,10 @@ def read_findings(path: Path) -> list[Finding]:
     Raises:
         ReportError: If it is missing or damaged.
     """
-    try:
-        return [Finding(*(row[name] for name in Finding._fields)) for row in read_json(path)]
-    except (KeyError, TypeError) as error:
-        raise ReportError(f"{path} is damaged ({error})", "remove it, or run the test again") from error
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise ReportError(f"{path} is damaged: it is no list", "remove it, or run the test again")
+    return [record(Finding, row, path) for row in rows]
 
 
 def append_findings(path: Path, findings: Sequence[Finding]) -> list[Finding]:

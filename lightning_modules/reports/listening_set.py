@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.errors import ReportError
+from lightning_modules.reports.plain_values import read_json, record
 
 FOLDER = "listening"
 MANIFEST = "listening.json"
@@ -128,20 +129,11 @@ def read_listening_set(root: Path) -> ListeningSet:
     values = read_json(path)
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ReportError(f"{path} is not of format {FORMAT}", "run `lightning test` with this version")
-    try:
-        clips = tuple(_clip(clip) for clip in values.pop("clips"))
-        samples = tuple(values.pop("samples"))
-        content = ListeningSet(**values, clips=clips, samples=samples)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ReportError(f"{path} is damaged ({error})", "run `lightning test` again") from error
+    content = record(ListeningSet, values, path)
+    clips, samples = content.clips, content.samples
     originals = [clip.original for clip in clips]
     _check_names(path, [*originals, *(c.reconstruction for c in clips if c.reconstruction), *samples])
     return content
-
-
-def _clip(values: dict[str, Any]) -> Clip:
-    notes = values.pop("notes")
-    return Clip(**values, notes=None if notes is None else tuple(Note(*note) for note in notes))
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
@@ -151,22 +143,6 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
             raise ReportError(
                 f"{path} names the file {name!r}, which is not in its folder", "run `lightning test` again"
             )
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON)
-    """Content of a JSON file.
-
-    Raises:
-        ReportError: If it is missing or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReportError(
-            f"{path} cannot be read ({error.strerror})", "run `lightning test` again"
-        ) from error
-    except ValueError as error:
-        raise ReportError(f"{path} is not JSON ({error})", "run `lightning test` again") from error
 
 
 def read_audio(root: Path, name: str) -> NDArray[np.float32]:

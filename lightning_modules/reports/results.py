@@ -2,15 +2,18 @@
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from datamodules.files import read_limited
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.curves import Curve, read_curves
 from lightning_modules.reports.findings import FILE_NAME, Finding, read_findings
-from lightning_modules.reports.listening_set import ListeningSet, read_json, read_listening_set
+from lightning_modules.reports.listening_set import ListeningSet, read_listening_set
+from lightning_modules.reports.plain_values import read_json, record
 from lightning_modules.reports.scores import JSON_NAME, Score
+from lightning_modules.runs.config import LARGEST_BYTES
 from lightning_modules.runs.folder import CONFIG_NAME, latest_config
 
 
@@ -50,13 +53,13 @@ def read_results(root: Path) -> RunResults:
     """
     root = root.absolute()
     run = run_folder(root)
-    scores = read_json(root / JSON_NAME) if (root / JSON_NAME).is_file() else {}
+    scores, scored = _read_scores(root / JSON_NAME)
     return RunResults(
         label=run_label(root),
         root=root,
         listening=read_listening_set(root),
-        scores=_scores(root / JSON_NAME, scores),
-        scored=_scored(scores),
+        scores=scores,
+        scored=scored,
         curves=read_curves(run),
         findings=_findings(dict.fromkeys([run, root])),
         config=_config(run, root),
@@ -75,30 +78,39 @@ def run_label(root: Path) -> str:
     return label if root.name in ("test", run.name) else f"{label} ({root.name})"
 
 
-def _scores(path: Path, content: Any) -> tuple[Score, ...]:  # noqa: ANN401 (any JSON)
-    names = [field.name for field in fields(Score)]
-    try:
-        rows = [{name: row.get(name) for name in names} for row in content.get("scores", ())]
-        return tuple(Score(**{**row, **_numbers(row)}) for row in rows)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ReportError(f"{path} is damaged ({error})", "run `lightning test` again") from error
+@dataclass(frozen=True)
+class _Scored:
+    """What the scores say that they were computed on."""
+
+    num_clips: int | None
+    clip_seconds: float | None
+    split: str | None
+
+    def __str__(self) -> str:
+        if self.num_clips is None:
+            return ""
+        length = f" of {self.clip_seconds:g} s" if self.clip_seconds is not None else ""
+        return f"{self.num_clips} clips{length}" + (f", {self.split} split" if self.split else "")
 
 
-def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+def _read_scores(path: Path) -> tuple[tuple[Score, ...], str]:
+    """The scores, and what they were computed on; none if there is no file."""
+    content = read_json(path) if path.is_file() else {}
+    rows = content.get("scores", []) if isinstance(content, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ReportError(f"{path} is damaged: it is no table of scores", "run `lightning test` again")
+    defaults = {field.name: None if field.default is MISSING else field.default for field in fields(Score)}
+    scores = [
+        record(Score, {name: _number_or_none(row.get(name, defaults[name])) for name in defaults}, path)
+        for row in rows
+    ]
+    about = record(_Scored, {field.name: content.get(field.name) for field in fields(_Scored)}, path)
+    return tuple(scores), str(about)
+
+
+def _number_or_none(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     """JSON has no NaN or infinity that browsers read, and a table shows neither."""
-    return {name: _finite(row[name]) for name in ("value", "low", "high")}
-
-
-def _finite(value: Any) -> float | None:  # noqa: ANN401 (any JSON)
-    return float(value) if value is not None and math.isfinite(float(value)) else None
-
-
-def _scored(content: dict[str, Any]) -> str:
-    clips, seconds, split = (content.get(name) for name in ("num_clips", "clip_seconds", "split"))
-    if clips is None:
-        return ""
-    length = f" of {seconds:g} s" if seconds is not None else ""
-    return f"{clips} clips{length}" + (f", {split} split" if split else "")
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _findings(folders: dict[Path, None]) -> tuple[Finding, ...] | None:
@@ -109,5 +121,13 @@ def _findings(folders: dict[Path, None]) -> tuple[Finding, ...] | None:
 def _config(run: Path, root: Path) -> str:
     for folder in (run, root):
         if (folder / CONFIG_NAME).is_file():
-            return latest_config(folder).read_text(encoding="utf-8")
+            return _text(latest_config(folder))
     return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_limited(path, LARGEST_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        reason = error.strerror or error
+        raise ReportError(f"{path} cannot be read ({reason})", "take the file from a copy") from error

@@ -1,6 +1,7 @@
 """A run's config.yaml: read within limits, and looked at before anything in it is built."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def read_config(path: Path) -> dict[str, Any]:
         return parse_config(content.decode("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(
-            f"{path} cannot be read ({error})", "give the options again with --config FILE.yaml"
+            f"{path} cannot be read ({error})",
+            "save it as YAML in UTF-8, or give other options with --config",
         ) from error
 
 
@@ -43,7 +45,7 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     """
     import yaml  # type: ignore[import-untyped]  # ships no type information
 
-    remedy = "use the file that this program wrote, or give the options with --config FILE.yaml"
+    remedy = "correct it, or give other options with --config FILE.yaml"
     if len(text) > LARGEST_BYTES:
         raise RunError(f"{where} is larger than {LARGEST_BYTES:,} bytes", remedy)
     try:
@@ -70,6 +72,28 @@ def _size(node: Any, sizes: dict[int, int], depth: int) -> int:  # noqa: ANN401 
         below = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
         sizes[id(node)] = 1 + sum(_size(part, sizes, depth + 1) for part in below)
     return sizes[id(node)]
+
+
+@contextmanager
+def explained_configs(files: Sequence[str]) -> Iterator[None]:
+    """Explain what is wrong with configs that a person names, before and while they are parsed.
+
+    Raises:
+        RunError: If one cannot be read, or refers to what is not there.
+    """
+    from omegaconf.errors import OmegaConfBaseException
+
+    named = [Path(file) for file in files if Path(file).is_file()]
+    for path in named:
+        read_config(path)
+    try:
+        yield
+    except (OmegaConfBaseException, RecursionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise RunError(
+            f"The options in {', '.join(map(str, named))} cannot be put together ({reason})",
+            "correct what stands between ${ and }, or set the environment variable that it names",
+        ) from error
 
 
 def with_links(config: str, sources: Sequence[Path]) -> str:

@@ -142,8 +142,18 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
 def latest_config(folder: Path) -> Path:
     """The options that the run in `folder` was last started or continued with."""
     # counted, not dated: clocks may go backwards
-    resumed = sorted(folder.glob("config-resume-*.yaml"), key=lambda path: int(path.stem.rpartition("-")[2]))
-    return [folder / CONFIG_NAME, *resumed][-1]
+    return [folder / CONFIG_NAME, *numbered(folder, "config-resume-*.yaml")][-1]
+
+
+def numbered(folder: Path, pattern: str) -> list[Path]:
+    """Paths below `folder` that match `pattern`, by the number in the place of its star."""
+    start, star, end = pattern.partition("*")
+    found = {}
+    for path in folder.glob(pattern):
+        number = str(path.relative_to(folder))[len(start) : -len(end) or None]
+        if star and number.isdecimal() and number.isascii():
+            found[path] = int(number)
+    return sorted(found, key=found.__getitem__)
 
 
 def next_config_path(root: Path) -> Path:

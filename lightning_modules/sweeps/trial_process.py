@@ -1,6 +1,5 @@
 """One trial of a sweep: its command line, its process, the figures it writes."""
 
-import csv
 import ctypes
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]  # ships no type information
 
 from lightning_modules.errors import SweepError
+from lightning_modules.runs.metrics import METRICS_PATTERN, read_rows
 
 POLL_SECONDS = 0.5
 KILL_DELAY_SECONDS = 30.0
@@ -110,20 +110,18 @@ def metric_history(folder: Path, name: str) -> list[float]:
     Rows that are just being written are left for the next time.
     """
     values = []
-    for path in sorted(folder.glob("metrics/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime):
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                with suppress(ValueError):
-                    values.append(float(row.get(name) or ""))
+    for path in sorted(folder.glob(METRICS_PATTERN), key=lambda path: path.stat().st_mtime):
+        for row in read_rows(path)[1]:
+            with suppress(ValueError):
+                values.append(float(row.get(name) or ""))
     return values
 
 
 def logged_names(folder: Path) -> list[str]:
     """Names of all figures of the run in `folder`."""
     names: set[str] = set()
-    for path in folder.glob("metrics/version_*/metrics.csv"):
-        with path.open(newline="") as file:
-            names |= set(csv.DictReader(file).fieldnames or ())
+    for path in folder.glob(METRICS_PATTERN):
+        names |= set(read_rows(path)[0])
     return sorted(names)
 
 

@@ -7,21 +7,16 @@ same way. Whatever is read must be read in the same way from a folder and from a
 import csv
 import io
 import json
-import resource
-import struct
 import tempfile
-import time
-import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from fuzzing import EDITS, JSON, Edits, damaged, fuzzed, outcome
 from hypothesis import strategies as st
 
 from datamodules.archive.folder import FolderArchive
@@ -29,7 +24,6 @@ from datamodules.archive.open import open_archive
 from datamodules.cache.decoding import convert_to_pcm
 from datamodules.cache.integrity import find_changed
 from datamodules.cache.pcm import CacheEntry, CacheSpec, open_cache, pcm_path, read_manifest, write_manifest
-from datamodules.errors import ExperimentError
 from datamodules.mini import midi, performance
 from datamodules.mini.release import SCORES
 from datamodules.release.catalogue import Performance, read_catalogue
@@ -40,75 +34,6 @@ pytestmark = pytest.mark.slow
 
 V3 = find_release("v3.0.0")
 SPEC = CacheSpec("v3.0.0", 16_000, 1, "catalogue")
-SLOWEST_SECONDS = 10.0
-MOST_BYTES = 2 << 30
-
-EDIT = st.tuples(
-    st.sampled_from(["flip", "cut", "insert", "repeat", "number"]),
-    st.floats(0, 1, exclude_max=True),
-    st.binary(min_size=1, max_size=8),
-)
-EDITS = st.lists(EDIT, min_size=1, max_size=6)
-Edits = list[tuple[str, float, bytes]]
-
-
-def damaged(content: bytes, edits: Edits) -> bytes:
-    """Apply edits at places that are given as shares of the length."""
-    for kind, share, value in edits:
-        at = int(share * len(content))
-        if kind == "flip":
-            content = content[:at] + bytes([content[at] ^ value[0]]) + content[at + 1 :] if content else value
-        elif kind == "cut":
-            content = content[: at + 1] if value[0] % 2 else content[:at] + content[at + value[0] :]
-        elif kind == "insert":
-            content = content[:at] + value + content[at:]
-        elif kind == "repeat":
-            content = content[:at] + content[at : at + 64] * value[0] + content[at:]
-        else:
-            most = struct.pack("<I", (0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000)[value[0] % 5])
-            content = content[:at] + most + content[at + 4 :]
-    return content
-
-
-def fuzzed(strategy: st.SearchStrategy) -> Callable:
-    """Five hundred inputs, the same ones at every run."""
-
-    def decorate(test: Callable) -> Callable:
-        checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-        limits = settings(
-            max_examples=500,
-            deadline=None,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=checks,
-        )
-        return seed(17)(limits(given(strategy)(test)))
-
-    return decorate
-
-
-@contextmanager
-def within_limits() -> Iterator[None]:
-    start = time.monotonic()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
-    assert time.monotonic() - start < SLOWEST_SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MOST_BYTES + base_memory()
-
-
-def base_memory() -> int:
-    return 1 << 30  # of the test process itself, with torch
-
-
-def outcome(read: Callable[[], object]) -> object:
-    """What reading gives, or the kind of its refusal; anything else is a fault."""
-    with within_limits():
-        try:
-            return read()
-        except ExperimentError as error:
-            assert error.problem and error.remedy
-            return type(error)
 
 
 def rows() -> list[dict[str, object]]:
@@ -152,13 +77,6 @@ def test_catalogues(kind: str) -> None:
         assert first == second
 
     check()
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
 
 
 def test_catalogues_of_other_values() -> None:

@@ -17,7 +17,7 @@ from tiny_training import make_data, train
 from datamodules.errors import CacheError
 from lightning_modules.cli import main
 from lightning_modules.errors import CheckpointError
-from lightning_modules.loggers.csv_logger import read_rows
+from lightning_modules.runs.metrics import read_rows
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 

@@ -11,7 +11,7 @@ from torch import nn
 from toy_experiment import ToyModule
 
 from lightning_modules.cli import main
-from lightning_modules.loggers.csv_logger import read_rows
+from lightning_modules.runs.metrics import read_rows
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.loggers.csv_logger import read_rows
+from lightning_modules.runs.metrics import read_rows
 
 PROGRAM = """
 import functools, sys, warnings

@@ -251,3 +251,20 @@ def test_overlays_say_what_they_are_for(change: Path) -> None:
     header = list(itertools.takewhile(lambda line: line.startswith("#"), change.read_text().splitlines()))
     assert len(header[0]) > 20
     assert f"--config {change.relative_to(EXPERIMENTS.parent)}" in "\n".join(header[1:])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("# f\u00fcr\n".encode("latin-1"), "toy.yaml cannot be read ('utf-8' codec"),
+        (b"experiment: ${oc.env:NO_SUCH_VARIABLE}\n", "Environment variable 'NO_SUCH_VARIABLE' not found"),
+        (b"experiment: ${data.nothing}\n", "data.nothing')"),
+        (b"experiment: [\n", "is no YAML"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_one_sentence(content, message, toy_yaml, capsys):
+    toy_yaml.write_bytes(toy_yaml.read_bytes() + content)
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", str(toy_yaml)])
+    assert end.value.code == 1
+    assert message in capsys.readouterr().err

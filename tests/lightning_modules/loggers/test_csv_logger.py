@@ -11,8 +11,8 @@ from lightning_modules.loggers.csv_logger import (
     Past,
     RunCSVLogger,
     logged_before,
-    read_rows,
 )
+from lightning_modules.runs.metrics import read_rows
 
 
 def log(logger: RunCSVLogger, rows: dict[int, dict[str, float]]) -> None:

@@ -52,7 +52,7 @@ def test_html_in_names_titles_and_configs_is_text(tmp_path: Path):
         tmp_path / "toy" / "<b>one",
         titles=(EVIL,),
         config=f"evil: |\n  {EVIL}\n",
-        scores=(score(EVIL, EVIL, 1.0),),
+        scores=(score(EVIL, "samples", 1.0),),
         health=[{"step": 1, "problem": EVIL, "message": EVIL, "advice": EVIL}],
         checkpoint=EVIL.replace("/", "_"),
         data={"release": EVIL, EVIL: EVIL},

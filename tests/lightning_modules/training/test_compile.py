@@ -14,7 +14,7 @@ from datamodules.batch import Batch
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.errors import OptionError
-from lightning_modules.loggers.csv_logger import read_rows
+from lightning_modules.runs.metrics import read_rows
 from lightning_modules.training.compile import Compile
 
 STEPS = 4
