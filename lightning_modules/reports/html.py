@@ -17,7 +17,7 @@ from lightning_modules.errors import ReportError
 from lightning_modules.reports.cards import Listening, make_listening
 from lightning_modules.reports.curves import HEIGHT, WIDTH, figure, make_charts, shown
 from lightning_modules.reports.results import RunResults
-from lightning_modules.reports.tables import config_differences, score_rows
+from lightning_modules.reports.tables import LEAST_STEPS, config_differences, score_rows
 from lightning_modules.reports.tracks import DYNAMIC_RANGE_DB
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def render_report(runs: Sequence[RunResults]) -> str:
         differences=config_differences([run.config for run in runs]),
         chart_size=(WIDTH, HEIGHT),
         dynamic_range_db=DYNAMIC_RANGE_DB,
+        least_steps=LEAST_STEPS,
         style=_page_file("report.css"),
         script=script,
         # the page may run this very script, and none that some text smuggles in

@@ -9,7 +9,7 @@ from typing import Any
 from datamodules.files import read_limited
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.curves import Curve, read_curves
-from lightning_modules.reports.findings import FILE_NAME, Finding, read_findings
+from lightning_modules.reports.findings import FILE_NAME, Finding, judge_samples, read_findings
 from lightning_modules.reports.listening_set import ListeningSet, read_listening_set
 from lightning_modules.reports.plain_values import read_json, record
 from lightning_modules.reports.scores import JSON_NAME, Score
@@ -28,7 +28,7 @@ class RunResults:
         scores: Of the test; empty if it wrote none.
         scored: What the scores were computed on, for instance "24 clips of 16 s"; may be empty.
         curves: Logged name -> curve over training.
-        findings: Of the health callback; None if it was not at work.
+        findings: Of the health callback, and of the scores of samples; None if neither was at work.
         config: Resolved options as YAML; empty if unknown.
     """
 
@@ -54,14 +54,15 @@ def read_results(root: Path) -> RunResults:
     root = root.absolute()
     run = run_folder(root)
     scores, scored = _read_scores(root / JSON_NAME)
+    listening = read_listening_set(root)
     return RunResults(
         label=run_label(root),
         root=root,
-        listening=read_listening_set(root),
+        listening=listening,
         scores=scores,
         scored=scored,
         curves=read_curves(run),
-        findings=_findings(dict.fromkeys([run, root])),
+        findings=_findings(dict.fromkeys([run, root]), judge_samples(scores, listening.step)),
         config=_config(run, root),
     )
 
@@ -113,9 +114,10 @@ def _number_or_none(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _findings(folders: dict[Path, None]) -> tuple[Finding, ...] | None:
+def _findings(folders: dict[Path, None], of_samples: list[Finding]) -> tuple[Finding, ...] | None:
     files = [folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()]
-    return tuple(finding for path in files for finding in read_findings(path)) if files else None
+    found = [*(finding for path in files for finding in read_findings(path)), *of_samples]
+    return tuple(found) if files or found else None
 
 
 def _config(run: Path, root: Path) -> str:

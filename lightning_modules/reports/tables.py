@@ -10,6 +10,8 @@ from lightning_modules.reports.scores import Score
 from lightning_modules.runs.config import parse_config
 
 FLOOR = "floor"
+LEAST_STEPS = 100
+"""A run that was trained for fewer is marked as the best of nothing: it has hardly begun."""
 BETTER = {"lower": "lower is better", "higher": "higher is better"}
 NAMES = {
     "si_sdr": "SI-SDR",
@@ -21,7 +23,7 @@ PREFIXES = {"frechet_": "Fréchet distance, ", "mmd_": "Kernel distance (MMD), "
 
 @dataclass(frozen=True)
 class ScoreCell:
-    """A run's score; `is_best` if none is better, `is_tied` if its interval reaches into the best's."""
+    """A run's score; `is_best` if all others are worse beyond the intervals, `is_tied` if unsure."""
 
     score: Score | None
     is_best: bool = False
@@ -63,7 +65,7 @@ def _score_row(of: str, name: str, runs: Sequence[RunResults]) -> ScoreRow:
         of=of,
         unit=first.unit,
         better=BETTER.get(first.better, ""),
-        cells=_cells(found, first.better) if len(runs) > 1 else (ScoreCell(first),),
+        cells=_cells(found, first.better, runs) if len(runs) > 1 else (ScoreCell(first),),
         floor=next((score for run in runs if (score := _find(run, FLOOR, name))), None),
     )
 
@@ -82,18 +84,26 @@ def _find(run: RunResults, of: str, name: str) -> Score | None:
     return next((score for score in run.scores if (score.of, score.name) == (of, name)), None)
 
 
-def _cells(scores: Sequence[Score | None], better: str) -> tuple[ScoreCell, ...]:
-    values = [score.value for score in scores if score is not None and score.value is not None]
-    if better not in BETTER or len(values) < 2:
+def _cells(scores: Sequence[Score | None], better: str, runs: Sequence[RunResults]) -> tuple[ScoreCell, ...]:
+    """A mark needs a direction, a rival and intervals; the best also needs training."""
+    rivals = [score for score in scores if score is not None and score.value is not None]
+    if better not in BETTER or len(rivals) < 2:
         return tuple(ScoreCell(score) for score in scores)
-    best_value = min(values) if better == "lower" else max(values)
-    best = next(score for score in scores if score is not None and score.value == best_value)
+    best = (min if better == "lower" else max)(rivals, key=lambda score: score.value or 0.0)
+    close = [score for score in rivals if score is not best and _overlap(score, best)]
+    is_sure = all(_has_interval(score) for score in rivals) and not close
     return tuple(
-        ScoreCell(score)
-        if score is None or score.value is None
-        else ScoreCell(score, score.value == best_value, score.value != best_value and _overlap(score, best))
-        for score in scores
+        ScoreCell(
+            score,
+            is_best=score is best and is_sure and run.listening.step >= LEAST_STEPS,
+            is_tied=bool(close) and any(score is each for each in (best, *close)),
+        )
+        for score, run in zip(scores, runs, strict=True)
     )
+
+
+def _has_interval(score: Score) -> bool:
+    return score.low is not None and score.high is not None
 
 
 def _overlap(one: Score, other: Score) -> bool:

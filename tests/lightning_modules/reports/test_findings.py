@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.errors import ReportError
-from lightning_modules.reports.findings import Finding, append_findings, read_findings
+from lightning_modules.reports.findings import Finding, append_findings, judge_samples, read_findings
+from lightning_modules.reports.scores import Score
 
 SILENCE = Finding(3, "silence", "The samples are silent.", "Lower the learning rate.")
 CLIPPING = Finding(9, "clipping", "The samples clip.", "Clip gradients.")
@@ -35,3 +36,29 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path):
     path.write_text("[{")
     with pytest.raises(ReportError, match=r"health\.json is not JSON"):
         read_findings(path)
+
+
+def pair(name: str, made: float | None, real: float, half: float = 0.0) -> list[Score]:
+    """A score of samples and of real clips, with intervals of `half` around the values."""
+    low, high = (None, None) if made is None else (made - half, made + half)
+    return [Score(name, "samples", made, low, high), Score(name, "floor", real, real - half, real + half)]
+
+
+def test_noise_in_the_place_of_samples_is_found():
+    (finding,) = judge_samples(pair("frechet_log_mel_statistics", 14_090.0, 400.0, 50.0), 1200)
+    assert (finding.step, finding.problem) == (1200, "unlike_recordings")
+    assert "is 1.41e+04 from real clips, which are 400 from each other" in finding.message
+    (finding,) = judge_samples([*pair("notes_per_second", 0.0, 5.7), *pair("frechet_a", 9e9, 1.0)], 7)
+    assert finding.problem == "no_notes" and "0 notes per second in the samples, and 5.7" in finding.message
+
+
+def test_samples_near_recordings_are_let_pass():
+    scores = [
+        *pair("frechet_log_mel_statistics", 4_400.0, 400.0, 50.0),  # 4,350 is less than ten times 450
+        *pair("notes_per_second", 3.0, 5.7),
+        *pair("diversity", 0.01, 1.0),
+    ]
+    assert judge_samples(scores, 1200) == []
+    alone = [Score("frechet_a", "samples", 1e6), Score("notes_per_second", "samples", 0.0)]
+    assert judge_samples(alone, 1) == [], "nothing is known of real clips"
+    assert judge_samples(pair("notes_per_second", None, 5.0), 1) == []

@@ -1,5 +1,6 @@
 """Scores of several runs, and what differs between them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from toy_results import score, write_tested_run
@@ -19,15 +20,25 @@ def marks(row) -> str:
     return "".join("B" if cell.is_best else "~" if cell.is_tied else "." for cell in row.cells)
 
 
-def test_the_best_is_marked_and_those_whose_interval_reaches_it(tmp_path: Path):
+def test_the_best_is_better_beyond_the_intervals(tmp_path: Path):
     runs = results(
         tmp_path,
-        (score("d", "samples", 3.0, 2.5, 3.5), score("s", "samples", 1.0, better="higher")),
-        (score("d", "samples", 2.0, 1.5, 2.6), score("s", "samples", 7.0, better="higher")),
+        (score("d", "samples", 3.0, 2.5, 3.5), score("s", "samples", 1.0, 0.5, 1.5, better="higher")),
+        (score("d", "samples", 2.0, 1.5, 2.6), score("s", "samples", 7.0, 6.0, 8.0, better="higher")),
         (score("d", "samples", 4.0, 3.6, 4.4), score("s", "samples", None, better="higher")),
     )
     distance, higher = score_rows(runs)
-    assert (distance.name, marks(distance), marks(higher)) == ("D", "~B.", ".B.")
+    assert (distance.name, marks(distance), marks(higher)) == ("D", "~~.", ".B.")
+
+
+def test_what_is_not_known_or_hardly_trained_is_best_of_nothing(tmp_path: Path):
+    tables = ((score("d", "samples", 1.0, 0.9, 1.1),), (score("d", "samples", 2.0, 1.9, 2.1),))
+    first, second = results(tmp_path, *tables)
+    assert marks(score_rows([first, second])[0]) == "B."
+    begun = replace(first, listening=replace(first.listening, step=4))
+    assert marks(score_rows([begun, second])[0]) == ".."
+    without = results(tmp_path / "other", (score("d", "samples", 1.0),), (score("d", "samples", 2.0),))
+    assert marks(score_rows(without)[0]) == ".."
 
 
 def test_no_best_without_a_direction_a_rival_or_another_run(tmp_path: Path):
@@ -40,9 +51,9 @@ def test_no_best_without_a_direction_a_rival_or_another_run(tmp_path: Path):
     assert [marks(row) for row in score_rows(runs[:1])] == [".", "."]
 
 
-def test_the_same_figure_twice_is_best_twice(tmp_path: Path):
-    runs = results(tmp_path, (score("x", "samples", 1.0),), (score("x", "samples", 1.0),))
-    assert marks(score_rows(runs)[0]) == "BB"
+def test_the_same_figure_twice_is_close(tmp_path: Path):
+    table = (score("x", "samples", 1.0, 0.5, 1.5),)
+    assert marks(score_rows(results(tmp_path, table, table))[0]) == "~~"
 
 
 def test_rows_of_what_was_scored_with_their_floor(tmp_path: Path):
