@@ -32,7 +32,7 @@ def check_is_whole(path: Path) -> None:
         raise CheckpointError(
             f"{path} does not exist", "give the path of a checkpoint, e.g. runs/…/best.ckpt"
         )
-    if zipfile.is_zipfile(path):
+    if _is_zip(path):
         _check_sums(path)
         return
     with path.open("rb") as file:
@@ -58,6 +58,14 @@ def check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise CheckpointError(
             f"{path} would become larger than the file is: {what}", "use a file that this program wrote"
         )
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether it is a zip, be it a damaged one."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True
 
 
 def _check_sums(path: Path) -> None:

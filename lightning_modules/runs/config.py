@@ -12,7 +12,7 @@ LARGEST_BYTES = 2**20
 MAX_NODES = 50_000
 MAX_DEPTH = 40
 MAX_STEPS = "${trainer.max_steps}"
-FREE_PATHS = ("data.init_args.source", "data.init_args.cache_dir", "density", "runs_dir")
+FREE_PATHS = ("data.source", "data.cache_dir", "density", "runs_dir")
 """Data are read and kept in one place for all runs; a density is only read; the last is not used."""
 
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import yaml
 
-from lightning_modules.errors import RunError
-from lightning_modules.runs.config import parse_config, read_config, with_links
+from lightning_modules.errors import CheckpointError, RunError
+from lightning_modules.runs.config import check_config, parse_config, read_config, with_links
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 
@@ -48,3 +49,17 @@ def test_what_followed_the_number_of_steps_follows_it_again(tmp_path: Path) -> N
     assert with_links(config, [second]) == config
     changed = config.replace("total: 5", "total: 6")
     assert with_links(changed, [first, second]) == changed, "an override on the command line stays"
+
+
+def test_data_may_lie_anywhere_and_what_is_written_may_not(tmp_path: Path) -> None:
+    path = tmp_path / "one" / "config.yaml"
+    path.parent.mkdir()
+    places = {"source": "/data/maestro", "cache_dir": "~/cache"}
+    data = {"class_path": "datamodules.MaestroDataModule", "init_args": places}
+    roles, constructors = {"data": pl.LightningDataModule}, {"trainer": pl.Trainer}
+    own = {"data": data, "density": "../a.npz", "trainer": {"default_root_dir": str(path.parent / "logs")}}
+    path.write_text(yaml.safe_dump(own))
+    check_config(path, roles, constructors)
+    path.write_text(yaml.safe_dump({**own, "trainer": {"default_root_dir": str(tmp_path)}}))
+    with pytest.raises(CheckpointError, match=r"\(at trainer.default_root_dir\), which lies outside"):
+        check_config(path, roles, constructors)
