@@ -95,6 +95,9 @@ class PhaseShuffle(nn.Module):
         """(B, L, C) -> (B, L, C)."""
         if not self.training or self.radius == 0:
             return hidden
-        count = len(hidden) if self.per_clip else 1
-        # drawn on the host: the slices are then known without waiting for a GPU
-        return shift_reflected(hidden, torch.randint(-self.radius, self.radius + 1, (count,)).tolist())
+        return shift_reflected(hidden, draw_shifts(self.radius, len(hidden) if self.per_clip else 1))
+
+
+def draw_shifts(radius: int, count: int) -> list[int]:
+    """Random shifts of at most `radius` frames, drawn on the host: a GPU need not be waited for to slice."""
+    return torch.randint(-radius, radius + 1, (count,)).tolist()
