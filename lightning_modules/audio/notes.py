@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TICKS_PER_SECOND = 1000
-_BEATS_PER_SECOND = 2  # 120 per minute, MIDI's default tempo, which every program reads alike
+BEATS_PER_SECOND = 2  # 120 per minute, MIDI's default tempo, which every program reads alike
 
 
 class NoteList(Protocol):
@@ -65,7 +65,7 @@ def midi_file(notes: HeardNotes) -> bytes:
         track.append(mido.Message(kind, note=pitch, velocity=velocity, time=tick - now))
         now = tick
     track.append(mido.MetaMessage("end_of_track", time=0))
-    file = mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_SECOND // _BEATS_PER_SECOND)
+    file = mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_SECOND // BEATS_PER_SECOND)
     file.tracks.append(track)
     content = io.BytesIO()
     file.save(file=content)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from datamodules.files import whole_file
 from lightning_modules.audio.files import AudioSink, WrittenAudio, shown
 from lightning_modules.errors import OptionError, RunError
-from lightning_modules.runs.folder import free_path, new_folder, run_of_checkpoint
+from lightning_modules.runs.folder import checkpoint_in, free_path, new_folder, run_of_checkpoint
 
 if TYPE_CHECKING:
     from lightning_modules.base import GenerativeModule
@@ -30,7 +30,9 @@ LONGEST_STEM = 200
 
 def add_tool_arguments(parser: jsonargparse.ArgumentParser) -> None:
     """Where the model comes from, where it runs, where the results go."""
-    parser.add_argument("checkpoint", type=str, help="A checkpoint that `lightning fit` wrote.")
+    parser.add_argument(
+        "checkpoint", type=str, help="A checkpoint that `lightning fit` wrote, or a run's folder: its best."
+    )
     parser.add_argument(
         "--output",
         type=str,
@@ -71,6 +73,7 @@ def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise OptionError(f"--device {name} cannot be used ({reason})", "use cpu, or leave it out") from error
+    options.checkpoint = str(checkpoint_in(Path(options.checkpoint)))
     module = load_module(options.checkpoint, device).requires_grad_(False)
     if getattr(options, "density", None) is not None:
         from lightning_modules.inference.density import use_density
@@ -130,9 +133,10 @@ class OutputFolder:
 
     def sink(self, name: str, sample_rate: int, channels: int) -> AudioSink:
         """Start a WAV file under a name like `name` that is not taken yet; a long name is shortened."""
-        return AudioSink(self._free_path(name), sample_rate, channels)
+        return AudioSink(self.free_path(name), sample_rate, channels)
 
-    def _free_path(self, name: str) -> Path:
+    def free_path(self, name: str) -> Path:
+        """One like `name` that is not taken yet; a long name is shortened."""
         stem, suffix = Path(name).stem, Path(name).suffix
         if len(os.fsencode(stem)) > LONGEST_STEM:
             stem = os.fsencode(stem)[:LONGEST_STEM].decode("utf-8", "ignore")  # between two characters
@@ -158,12 +162,18 @@ class OutputFolder:
         Returns:
             Its name: one like `name` that is not taken yet; a long name is shortened.
         """
-        path = self._free_path(name)
+        path = self.free_path(name)
         with whole_file(path) as part:
             part.write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        self.files.append({"file": path.name, "num_bytes": len(content), "sha256": digest, **facts})
+        self.add_file(path, facts)
         return path.name
+
+    def add_file(self, path: Path, facts: Mapping[str, Any]) -> None:
+        """Note any finished file in the manifest."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        self.files.append({"file": path.name, "num_bytes": size, "sha256": digest, **facts})
 
     def write_manifest(self, module: "GenerativeModule", **facts: Any) -> None:  # noqa: ANN401 (JSON)
         """Write what was made, from which model, with which options."""

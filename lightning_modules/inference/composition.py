@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.batch import BEGIN
+from lightning_modules.base import GenerativeModule
+from lightning_modules.errors import OptionError
 from lightning_modules.networks.note_transformer import NoteTransformer
 
 Event = TypeVar("Event", covariant=True)
@@ -23,6 +25,21 @@ class Reader(Protocol[Event]):
 
     def read(self, token: int) -> Event | None:
         """Take a token; returns the event that is complete with it, if one is."""
+
+
+def transformer_of(module: GenerativeModule) -> NoteTransformer:
+    """The model's network over notes.
+
+    Raises:
+        OptionError: If it has none.
+    """
+    found = getattr(module, "network", None)
+    if not isinstance(found, NoteTransformer):
+        raise OptionError(
+            f"This {type(module).__name__} composes nothing: it is no model of notes",
+            "train one: lightning fit --config experiments/note_prior.yaml",
+        )
+    return found
 
 
 @torch.no_grad()

@@ -139,6 +139,23 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
     return folder.parent if is_run else None
 
 
+def checkpoint_in(path: Path) -> Path:
+    """The best checkpoint of the run in a folder, or its last; a path that is no folder as it is.
+
+    Raises:
+        RunError: If the folder has none.
+    """
+    if not path.is_dir():
+        return path
+    for name in (BEST_NAME, LAST_NAME):
+        if (found := path / CHECKPOINT_FOLDER / name).is_file():
+            return found
+    raise RunError(
+        f"{path} holds no {CHECKPOINT_FOLDER}/{BEST_NAME} and no {LAST_NAME}",
+        "give the folder of a run, runs/<experiment>/<run id>, or the path of a checkpoint",
+    )
+
+
 def latest_config(folder: Path) -> Path:
     """The options that the run in `folder` was last started or continued with."""
     # counted, not dated: clocks may go backwards

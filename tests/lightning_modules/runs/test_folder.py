@@ -9,6 +9,7 @@ import pytest
 from lightning_modules.errors import RunError
 from lightning_modules.runs.folder import (
     Run,
+    checkpoint_in,
     free_path,
     latest_config,
     new_run_id,
@@ -111,3 +112,14 @@ def test_free_path_counts_up_and_keeps_the_suffix(tmp_path: Path) -> None:
     assert free_path(tmp_path / "fresh.yaml").name == "fresh.yaml"
     (tmp_path / "a-9.yaml").touch()
     assert free_path(tmp_path / "a-9.yaml").name == "a-10.yaml"
+
+
+def test_a_run_s_folder_stands_for_its_best_checkpoint(tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    with pytest.raises(RunError, match=r"holds no checkpoints/best\.ckpt"):
+        checkpoint_in(tmp_path)
+    for name in ("last.ckpt", "best.ckpt"):
+        (checkpoints / name).touch()
+        assert checkpoint_in(tmp_path) == checkpoints / name
+    assert checkpoint_in(tmp_path / "other.ckpt") == tmp_path / "other.ckpt"

@@ -1,0 +1,147 @@
+"""Tokens that a note prior draws as a MIDI file, and the piece that comes of it as sound and picture."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.release.notes import PEDAL_DOWN, Played
+from datamodules.release.tokens import (
+    TICKS_PER_SECOND,
+    NoteEvent,
+    NoteReader,
+    NoteTokens,
+    PedalEvent,
+    read_events,
+)
+from lightning_modules.audio.midi_sink import MidiSink
+from lightning_modules.base import GenerativeModule
+from lightning_modules.cli.rendering import read_piece
+from lightning_modules.errors import OptionError
+from lightning_modules.inference.composition import compose, transformer_of
+from lightning_modules.networks.note_transformer import NoteTransformer
+
+Event = NoteEvent | PedalEvent
+
+
+class Composer:
+    """Draws pieces from the model of a checkpoint.
+
+    Args:
+        module: A note prior, in evaluation mode.
+
+    Raises:
+        OptionError: If the model draws no notes, or others than this version's tokens.
+    """
+
+    def __init__(self, module: GenerativeModule) -> None:
+        self.network: NoteTransformer = transformer_of(module)
+        self.window_tokens = module.clip_samples
+        self.vocabulary = NoteTokens()
+        if self.network.vocabulary_size != len(self.vocabulary):
+            raise OptionError(
+                f"the model of this checkpoint knows {self.network.vocabulary_size} tokens, and the "
+                f"vocabulary has {len(self.vocabulary)}",
+                "use the version of this program and of miditok that wrote it",
+            )
+
+    def prompt(self, path: Path, seconds: float | None) -> list[int]:
+        """The tokens of a MIDI file, or of its beginning.
+
+        Raises:
+            AudioFileError: If it cannot be read.
+            OptionError: If it has no note on the 88 keys in that time.
+        """
+        tokens: list[int] = self.vocabulary.encode(read_piece(path)).tolist()
+        if seconds is not None:
+            tokens = list(self._beginning(tokens, seconds))
+        if not self.vocabulary.is_note[tokens].any():
+            raise OptionError(
+                f"{path} has no notes on the 88 keys of a piano in the time that is used of it",
+                "give another --prompt, or more --prompt_seconds",
+            )
+        return tokens
+
+    def _beginning(self, tokens: Sequence[int], seconds: float) -> Iterator[int]:
+        reader = NoteReader(self.vocabulary)
+        for token in tokens:
+            reader.read(token)
+            if reader.tick > seconds * TICKS_PER_SECOND:
+                return
+            yield token
+
+    def events(
+        self,
+        seconds: float,
+        seed: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        prompt: Sequence[int] = (),
+    ) -> Iterator[Event]:
+        """Notes and pedal moves of a piece: those of the prompt, then what follows for some seconds.
+
+        Args:
+            seconds: How long, after the last event of the prompt.
+            seed: See `compose`.
+            temperature: See `compose`.
+            top_p: See `compose`.
+            prompt: Tokens to go on from.
+        """
+        reader = NoteReader(self.vocabulary)
+        for token in prompt:
+            reader.read(token)
+        yield from read_events(self.vocabulary, prompt)
+        last = reader.tick + round(seconds * TICKS_PER_SECOND)
+        drawn = compose(self.network, reader, self.window_tokens, seed, temperature, top_p, prompt)
+        for event in drawn:
+            if reader.tick >= last:
+                return
+            if isinstance(event, NoteEvent):
+                yield event._replace(duration=min(event.duration, last - event.tick))
+            elif event is not None:
+                yield event
+
+
+def write_events(events: Iterable[Event], sink: MidiSink, advance: Callable[[float], None]) -> None:
+    """Write events as they come; `advance` is told the time that is reached, in seconds."""
+    for event in events:
+        time = event.tick / TICKS_PER_SECOND
+        if isinstance(event, NoteEvent):
+            sink.note(time, time + event.duration / TICKS_PER_SECOND, event.pitch, event.velocity)
+        else:
+            sink.pedal(time, event.is_down)
+        advance(time)
+
+
+def picture(played: Played, seconds: float, title: str) -> bytes:
+    """The piano roll of a piece as PNG."""
+    from lightning_modules.reports.piano_roll import piano_roll_figure  # which takes a second to import
+
+    content = io.BytesIO()
+    figure = piano_roll_figure(played.notes, seconds, presses(played), title)
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
+def presses(played: Played) -> NDArray[np.float64]:
+    """(P, 2) seconds at which the sustain pedal goes down and comes up."""
+    sustain = played.pedals[0]
+    down = np.concatenate([[False], sustain.value >= PEDAL_DOWN])
+    begins = sustain.time[down[1:] & ~down[:-1]]
+    return np.stack([begins, np.nan_to_num(sustain.next_up(begins), posinf=1e9)], axis=-1)
+
+
+@contextmanager
+def progress(title: str, total: float) -> Iterator[Callable[[float], None]]:
+    """A bar of seconds of music on standard error; yields what sets the time that is reached."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.completed:.0f} of {task.total:.0f} s")
+    columns = (TextColumn("{task.description}"), BarColumn(), text, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda seconds: bar.update(task, completed=seconds)
