@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
@@ -240,9 +240,11 @@ class TrainerCLI(LightningCLI):
         return callbacks
 
     def _choose_loggers(self, configured: Any) -> Any:  # noqa: ANN401 (a Trainer option of many types)
-        """W&B and CSV, unless `trainer.logger` says otherwise (False: none)."""
-        if configured is not None and configured is not True:
-            return configured
+        """W&B and CSV, and those that `trainer.logger` names beside them; none at all if it is False."""
+        if configured is False:
+            return False
+        named = configured if isinstance(configured, list) else [configured]
+        added = [logger for logger in named if isinstance(logger, Logger)]
         checkpoint = self.config[self.subcommand].checkpoint
         loggers: list[Logger] = run_loggers(
             self.run,
@@ -250,7 +252,9 @@ class TrainerCLI(LightningCLI):
             options=self.config_init[self.subcommand].wandb,
             monitor=Monitor(checkpoint.monitor, checkpoint.mode),
         )
-        return loggers
+        if any(isinstance(logger, WandbLogger) for logger in added):
+            loggers = [logger for logger in loggers if not isinstance(logger, WandbLogger)]
+        return loggers + added
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; a run that a signal stopped ends with the status that shells expect of it."""

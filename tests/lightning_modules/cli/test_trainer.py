@@ -171,6 +171,13 @@ def test_checkpoints_and_loggers_can_be_switched_off(start, toy_yaml: Path) -> N
     assert trainer.loggers == []
 
 
+def test_a_logger_that_is_named_comes_beside_those_of_the_run(start, toy_yaml: Path) -> None:
+    third = ["--trainer.logger", "lightning.pytorch.loggers.CSVLogger", "--trainer.logger.save_dir", "mine"]
+    loggers = start("fit", "--config", toy_yaml, *third).trainer.loggers
+    assert [type(logger).__name__ for logger in loggers] == ["RunCSVLogger", "CSVLogger"]
+    assert loggers[1].save_dir == "mine"
+
+
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 COMPLETE = sorted(EXPERIMENTS.glob("*.yaml"))
 OVERLAYS = sorted([*EXPERIMENTS.glob("data/*.yaml"), *EXPERIMENTS.glob("hardware/*.yaml")])
