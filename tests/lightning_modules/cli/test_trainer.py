@@ -180,6 +180,7 @@ def test_a_logger_that_is_named_comes_beside_those_of_the_run(start, toy_yaml: P
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 COMPLETE = sorted(EXPERIMENTS.glob("*.yaml"))
+SOUND = [path for path in COMPLETE if "MaestroDataModule" in path.read_text()]
 OVERLAYS = sorted([*EXPERIMENTS.glob("data/*.yaml"), *EXPERIMENTS.glob("hardware/*.yaml")])
 # what the overlays ask for beyond this machine
 LOCAL = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.strategy", "auto"]
@@ -190,20 +191,20 @@ LOCAL = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.st
     # overlays of data and hardware know no model: one experiment does for them, and at times another
     [
         *((experiment, None) for experiment in COMPLETE),
-        *itertools.product(COMPLETE[:1], OVERLAYS),
-        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product(COMPLETE[1:2], OVERLAYS)),
+        *itertools.product(SOUND[:1], OVERLAYS),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product(SOUND[1:2], OVERLAYS)),
     ],
     ids=lambda path: path.stem if path else "alone",
 )
 def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path | None) -> None:
     with_overlay = ["--config", change] if change else []
     cli = start("fit", "--config", experiment, *with_overlay, *LOCAL)
-    assert cli.model.sample_rate == cli.datamodule.sample_rate
+    assert experiment not in SOUND or cli.model.sample_rate == cli.datamodule.sample_rate
     assert cli.run.experiment == experiment.stem
     cli.model.on_save_checkpoint({})  # every role describes itself
 
 
-@pytest.mark.parametrize("experiment", COMPLETE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("experiment", SOUND, ids=lambda path: path.stem)
 def test_stereo_takes_one_option(start, experiment: Path) -> None:
     model = start("fit", "--config", experiment, "--data.channels", "2", *LOCAL).model
     assert model.channels == 2
@@ -212,7 +213,7 @@ def test_stereo_takes_one_option(start, experiment: Path) -> None:
         assert model.reconstruct(torch.zeros(1, 2, 1000)).shape == (1, 2, 1000)
 
 
-@pytest.mark.parametrize("experiment", COMPLETE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("experiment", SOUND, ids=lambda path: path.stem)
 def test_another_clip_length_takes_one_option(start, experiment: Path) -> None:
     model = start("fit", "--config", experiment, "--data.clip_samples", "65536", *LOCAL).model
     assert model.clip_samples == 65_536
