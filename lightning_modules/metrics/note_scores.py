@@ -103,6 +103,19 @@ def pitch_class_counts(notes: NoteList, seconds: float) -> NDArray[np.int64]:
     return np.bincount(np.asarray(notes.pitch)[_struck(notes, seconds)] % 12, minlength=12)
 
 
+def pitch_class_entropy(notes: NoteList, seconds: float) -> float:
+    """Entropy in bits of the histogram of pitch classes: 0 for one class or no notes, 3.58 for all alike."""
+    counts = pitch_class_counts(notes, seconds)
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def velocity_spread(notes: NoteList, seconds: float) -> float:
+    """Standard deviation of the velocities of struck notes; 0 without notes."""
+    velocity = np.asarray(notes.velocity)[_struck(notes, seconds)]
+    return float(velocity.std()) if len(velocity) else 0.0
+
+
 def interval_counts(notes: NoteList, seconds: float) -> NDArray[np.int64]:
     """(25,) semitones between each struck note and the next, up or down: 0 to 23, and 24 or more.
 

@@ -15,9 +15,11 @@ from lightning_modules.metrics.note_scores import (
     note_f_score,
     notes_per_second,
     pitch_class_counts,
+    pitch_class_entropy,
     polyphony,
     silent_share,
     velocity_correlation,
+    velocity_spread,
 )
 
 NONE = HeardNotes.from_rows([])
@@ -157,3 +159,14 @@ def test_histogram_distance_has_an_interval():
     found = bootstrap_distance(histogram_distance, *draws)
     assert found.low <= found.value <= found.high
     assert found.value < 0.01
+
+
+def test_entropy_and_spread_by_hand():
+    notes = HeardNotes.from_rows(
+        [(0.0, 60, 1.0, 40), (0.5, 72, 1.0, 60), (1.0, 64, 2.0, 80), (1.5, 67, 2.0, 100)]
+    )
+    assert pitch_class_entropy(notes, 2.0) == pytest.approx(1.5)  # a half and two quarters
+    assert velocity_spread(notes, 2.0) == pytest.approx(500**0.5)
+    assert velocity_spread(notes, 1.0) == pytest.approx(10.0)  # the first two alone
+    none = HeardNotes.from_rows([])
+    assert pitch_class_entropy(none, 1.0) == velocity_spread(none, 1.0) == 0.0
