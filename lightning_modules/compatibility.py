@@ -5,6 +5,7 @@ from typing import Protocol
 from lightning_modules.errors import OptionError
 from lightning_modules.losses.feature_mapping import FeatureMapping
 from lightning_modules.losses.spectral import SpectralLoss
+from lightning_modules.losses.transcription import NoteMapping
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
@@ -12,7 +13,9 @@ from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
 from lightning_modules.networks.note_generator import NoteGenerator
+from lightning_modules.networks.transcriber import NoteConverter
 from lightning_modules.networks.trunk import Trunk
+from lightning_modules.networks.trunk_transcriber import TrunkTranscriber
 
 
 class WaveGANParts(Protocol):
@@ -27,6 +30,8 @@ class WaveGANParts(Protocol):
     feature_encoder: FeatureEncoder | None
     feature_head: FeatureHead | None
     feature_mapping: FeatureMapping | None
+    transcriber: NoteConverter | None
+    note_mapping: NoteMapping | None
     encoder_weight: float
     feature_matching_weight: float
     spectral_loss: SpectralLoss | None
@@ -124,6 +129,13 @@ def pairs_that_must_agree(model: WaveGANParts) -> list[tuple[str, object, str, o
     if isinstance(generator, NoteGenerator):
         rate = generator.sample_rate
         pairs.append(("sample_rate", model.sample_rate, "generator.sample_rate", rate))
+    if model.transcriber is not None:
+        rate = model.transcriber.sample_rate
+        pairs.append(("sample_rate", model.sample_rate, "transcriber.sample_rate", rate))
+    if isinstance(model.transcriber, TrunkTranscriber):
+        for name in ("clip_samples", "model_size"):
+            value, other = getattr(trunk, name, None), getattr(model.transcriber, name)
+            pairs.append((f"trunk.{name}", value, f"transcriber.{name}", other))
     if encoder is None:
         return pairs
     rate = encoder.sample_rate or model.sample_rate
@@ -168,6 +180,21 @@ def check_presence(model: WaveGANParts) -> None:
             model.feature_head is not None and model.feature_encoder is None,
             "a feature_head (F) but no feature_encoder to say what it should give",
             "give one, for instance LogMelFeatures",
+        ),
+        (
+            model.transcriber is not None and not isinstance(generator, NoteGenerator),
+            f"a transcriber, but {type(generator).__name__} makes nothing from notes",
+            "leave it out, or use a NoteGenerator",
+        ),
+        (
+            model.transcriber is not None and model.feature_head is not None,
+            "a transcriber and a feature_head: two converters F",
+            "give one of them",
+        ),
+        (
+            (model.transcriber is None) != (model.note_mapping is None),
+            "one of transcriber (F) and note_mapping without the other",
+            "give both or neither",
         ),
         (
             bool(model.encoder_weight) and mapping is None,

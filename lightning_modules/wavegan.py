@@ -19,10 +19,12 @@ from lightning_modules.losses.feature_mapping import FeatureMapping, feature_mat
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.terms import Term, weighted_sum
+from lightning_modules.losses.transcription import NoteMapping
 from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
 from lightning_modules.networks.note_generator import NoteGenerator
+from lightning_modules.networks.transcriber import NoteConverter
 from lightning_modules.networks.trunk import FeatureMaps, Trunk
 from lightning_modules.numerics.moving_average import MovingAverage
 from lightning_modules.numerics.processes import gather, uniform_noise
@@ -42,7 +44,10 @@ class WaveGAN(LatentModule):
     - Conditional on audio, with a `FeatureGenerator`: `feature_encoder` turns x into features, G turns these
       into y, and the feature mapping compares F(y) with the features of x.
     - Conditional on notes, with a `NoteGenerator`: G turns the notes of a batch into y, and the same losses
-      compare it with the recording x. With all weights of critics at 0 they are neither asked nor trained.
+      compare it with the recording x. F may be a `transcriber`, which converts waveforms to notes: it learns
+      on recordings, with the notes that were played, and on what G made, with those that it was made from,
+      and the feature mapping is the distance of F(y) from these. With all weights of critics at 0 they are
+      neither asked nor trained.
 
     Steps, in `max_steps`, logs, checkpoints and learning-rate schedules, are generator updates. A training
     batch is one generator update; it is cut into as many parts as the schedule may ask for critic updates,
@@ -60,11 +65,12 @@ class WaveGAN(LatentModule):
         critic_optimizer: Makes the optimiser of W, D and F.
         feature_encoder: Features of the original signal: F's target, and a conditional G's input.
         feature_head: F, or None.
-        feature_mapping: Distance of F's features from those wanted, for G; None if there is no F.
+        feature_mapping: Distance of F's features from those wanted, for G; None if there is no such F.
         adversarial_weight: Weight of the adversarial loss in G's.
         feature_weight: Weight of the feature mapping in G's loss.
         encoder_weight: Weight of the same distance between exact features, which F only approximates.
-        converter_weight: Weight of F's own error (mean absolute difference) in the critic's loss.
+        converter_weight: Weight of F's own error (mean absolute difference, or the note mapping) in the
+            critic's loss.
         gradient_penalty: Penalty on D's slope, or None.
         gradient_penalty_weight: Its weight λ.
         feature_matching_weight: Weight of the distance between W's maps of y and x, for G; conditional only.
@@ -75,6 +81,9 @@ class WaveGAN(LatentModule):
         generator_lr_scheduler: Makes a scheduler of G's optimiser, or None.
         critic_lr_scheduler: Of the critic's.
         channels: Audio channels C.
+        transcriber: F of a model from notes, in the place of a feature_head, or None.
+        note_mapping: Distance of what it says from notes, for F and for G; None if there is no transcriber.
+        transcriber_learning_rate: Its own rate in the critic's optimiser; None for that of the others.
 
     Raises:
         OptionError: If the parts do not fit each other; the text names both.
@@ -108,6 +117,9 @@ class WaveGAN(LatentModule):
         generator_lr_scheduler: LRSchedulerCallable | None = None,
         critic_lr_scheduler: LRSchedulerCallable | None = None,
         channels: int = 1,
+        transcriber: NoteConverter | None = None,
+        note_mapping: NoteMapping | None = None,
+        transcriber_learning_rate: float | None = None,
     ) -> None:
         super().__init__(sample_rate, clip_samples, channels)
         self.automatic_optimization = False
@@ -121,6 +133,9 @@ class WaveGAN(LatentModule):
         self.feature_encoder = feature_encoder
         self.feature_head = feature_head
         self.feature_mapping = feature_mapping
+        self.transcriber = transcriber
+        self.note_mapping = note_mapping
+        self.transcriber_learning_rate = transcriber_learning_rate
         self.adversarial_weight = adversarial_weight
         self.feature_weight = feature_weight
         self.encoder_weight = encoder_weight
@@ -141,7 +156,7 @@ class WaveGAN(LatentModule):
             self.lookahead_samples = generator.lookahead_samples
         self.is_conditional = not isinstance(generator, LatentGenerator)
         self.lacks = self._lacking()
-        mapping_weight = 0.0 if feature_mapping is None else feature_weight
+        mapping_weight = 0.0 if feature_mapping is None and transcriber is None else feature_weight
         self.has_critic = any((adversarial_weight, mapping_weight, feature_matching_weight))
         self.latent_hop_samples = getattr(generator, "hop_samples", clip_samples)
         self.differentiated_twice = ("trunk", "score_head") if gradient_penalty is not None else ()
@@ -168,8 +183,13 @@ class WaveGAN(LatentModule):
         """G's optimiser, then the critic's; schedulers are stepped once per generator update."""
         critic_parts = (self.trunk, self.score_head, self.feature_head)
         critic = nn.ModuleList(part for part in critic_parts if part is not None)
+        groups: list[dict[str, Any]] = [{"params": list(critic.parameters())}]
+        if self.transcriber is not None:
+            rate = self.transcriber_learning_rate
+            own = {} if rate is None else {"lr": rate}
+            groups.append({"params": list(self.transcriber.parameters()), **own})
         generator_optimizer = self.generator_optimizer(self._synthesis().parameters())
-        critic_optimizer = self.critic_optimizer(critic.parameters())
+        critic_optimizer = self.critic_optimizer(groups)
         return [
             with_scheduler(generator_optimizer, self.generator_lr_scheduler),
             with_scheduler(critic_optimizer, self.critic_lr_scheduler),
@@ -219,6 +239,8 @@ class WaveGAN(LatentModule):
                 features = self.feature_encoder(both)
             terms["converter"] = Term(self.converter_weight, (converted - features).abs().mean())
             converted = converted[: len(clips)].detach()
+        if notes is not None and self.transcriber is not None:
+            terms["converter"] = Term(self.converter_weight, self._note_error(both, maps, twice(notes)))
         if self.gradient_penalty is not None:
             mix = (uniform_noise(len(clips), 1, self.device) + 1.0) / 2.0
             penalty = self.gradient_penalty(self._score, clips, generated, mix)
@@ -237,10 +259,13 @@ class WaveGAN(LatentModule):
         generated, features = self._generate(clips, notes)
         terms: dict[str, Term] = {}
         scores: list[Tensor] = []
+        maps: FeatureMaps = []
         if verdict is not None:
             maps = self.trunk(generated)
             scores = self.score_head(maps)
             terms = self._critic_terms(clips, generated, features, maps, scores, verdict)
+        if verdict is not None and notes is not None and self.transcriber is not None:
+            terms["feature_mapping"] = Term(self.feature_weight, self._note_error(generated, maps, notes))
         if self.spectral_loss is not None:
             terms["spectral"] = Term(self.spectral_weight, self.spectral_loss(generated, clips))
         self._step(optimizer, "generator_loss", terms)
@@ -301,6 +326,13 @@ class WaveGAN(LatentModule):
         """The feature mapping between features (B, F, N), over all devices: a scalar."""
         assert self.feature_mapping is not None  # check_wavegan
         return self.feature_mapping(gather(generated), gather(real))
+
+    def _note_error(self, waveform: Tensor, maps: FeatureMaps, notes: NoteBatch) -> Tensor:
+        """How far F's notes of clips (B, C, T), which gave `maps`, are from the true ones: a scalar."""
+        assert self.transcriber is not None and self.note_mapping is not None  # check_wavegan
+        said = self.transcriber(waveform, maps)
+        error: Tensor = self.note_mapping(said, notes, self.transcriber.hop_samples, self.sample_rate)
+        return error
 
     def _score(self, waveform: Tensor) -> Tensor:
         """D: (B, C, T) -> (B,)."""
@@ -389,3 +421,8 @@ class WaveGAN(LatentModule):
     def _averaged_synthesis(self) -> nn.ModuleList:
         """`_synthesis` as audio is made with outside training: the moving averages, if there are any."""
         return self._synthesis() if self.average is None else cast(nn.ModuleList, self.average.network)
+
+
+def twice(notes: NoteBatch) -> NoteBatch:
+    """The notes of 2 B clips: these, and these again."""
+    return NoteBatch(*(torch.cat([each, each]) for each in notes))

@@ -14,7 +14,7 @@ from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.log_mel import LogMelLoss
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss, SpectralLoss
 from lightning_modules.losses.terms import Term
-from lightning_modules.losses.transcription import NoteTargets, TranscriptionLosses
+from lightning_modules.losses.transcription import NoteMapping, NoteTargets, TranscriptionLosses
 
 __all__ = [
     "ELBO",
@@ -27,6 +27,7 @@ __all__ = [
     "LogMelLoss",
     "MultiResolutionSTFTLoss",
     "NonSaturatingLoss",
+    "NoteMapping",
     "NoteTargets",
     "PairedFeatureDistance",
     "SpectralLoss",

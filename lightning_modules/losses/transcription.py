@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from datamodules.batch import NoteBatch
 from lightning_modules.networks.transcriber import LOWEST_PITCH, NUM_KEYS, NoteLogits
 from lightning_modules.numerics.precision import full_precision
+from lightning_modules.numerics.processes import share, total
 
 ONSET_REACH_FRAMES = 2.0
 """An onset is 1 at its own time and falls to 0 this many frames away: peaks may lie between frames."""
@@ -94,6 +95,45 @@ def transcription_losses(
         onset = cross_entropy(logits.onset.float(), targets.onset, weight)
         sounding = cross_entropy(logits.sounding.float(), targets.sounding)
         velocity = cross_entropy(logits.velocity.float(), targets.velocity, targets.onset, reduction="sum")
+        # processes may have different numbers of notes; distributed training takes the mean of their losses
+        num_onsets = total(targets.onset.sum()) / share()[0]
         return TranscriptionLosses(
-            onset * NUM_KEYS, sounding * NUM_KEYS, velocity / targets.onset.sum().clamp_min(1.0)
+            onset * NUM_KEYS, sounding * NUM_KEYS, velocity / num_onsets.clamp_min(1.0)
         )
+
+
+class NoteMapping(nn.Module):
+    """Distance of what F says of a waveform from the notes that were played: a weighted sum of its losses.
+
+    F learns from it; and it tells a generator, while F stands still, how far its sound is from its notes.
+
+    Args:
+        onset_weight: How much more an onset counts than its absence.
+        sounding_weight: Weight of the sounding notes' loss; that of onsets is 1.
+        velocity_weight: Weight of the velocities'.
+    """
+
+    def __init__(
+        self, onset_weight: float = 2.0, sounding_weight: float = 0.3, velocity_weight: float = 3.0
+    ) -> None:
+        super().__init__()
+        self.onset_weight = onset_weight
+        self.sounding_weight = sounding_weight
+        self.velocity_weight = velocity_weight
+
+    def forward(self, logits: NoteLogits, notes: NoteBatch, hop_samples: int, sample_rate: int) -> Tensor:
+        """Compare.
+
+        Args:
+            logits: What F says of B clips.
+            notes: Their notes.
+            hop_samples: Distance between F's frames in samples.
+            sample_rate: In Hz.
+
+        Returns:
+            Scalar, nats.
+        """
+        targets = note_targets(notes, logits.onset.shape[-1], hop_samples, sample_rate)
+        losses = transcription_losses(logits, targets, self.onset_weight)
+        weighted = self.sounding_weight * losses.sounding + self.velocity_weight * losses.velocity
+        return losses.onset + weighted

@@ -42,7 +42,12 @@ from lightning_modules.networks.strided_convolution import (
     StridedConvolution,
     StridedTransposedConvolution,
 )
-from lightning_modules.networks.transcriber import LogFrequencySpectrogram, NoteLogits, Transcriber
+from lightning_modules.networks.transcriber import (
+    LogFrequencySpectrogram,
+    NoteConverter,
+    NoteLogits,
+    Transcriber,
+)
 from lightning_modules.networks.trunk import (
     ConvolutionalCritic,
     HiFiGANTrunk,
@@ -52,6 +57,7 @@ from lightning_modules.networks.trunk import (
     Trunk,
     WaveGANTrunk,
 )
+from lightning_modules.networks.trunk_transcriber import TrunkTranscriber
 from lightning_modules.networks.vocoders import (
     HiFiGANGenerator,
     HiFiGANResidual,
@@ -101,6 +107,7 @@ __all__ = [
     "MelGANTrunk",
     "Moments",
     "MultiScaleTrunk",
+    "NoteConverter",
     "NoteGenerator",
     "NoteLogits",
     "NoteNoise",
@@ -123,6 +130,7 @@ __all__ = [
     "TransformerBlock",
     "TransposedStack",
     "Trunk",
+    "TrunkTranscriber",
     "UpsamplingVocoder",
     "WaveGANFeatureHead",
     "WaveGANGenerator",

@@ -5,6 +5,7 @@ which the critics' trunk of strided convolutions over 25 samples would have to l
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple, cast
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.audio.spectrogram import STFTMagnitude
+from lightning_modules.networks.trunk import FeatureMaps
 from lightning_modules.numerics.precision import full_precision
 
 LOWEST_PITCH = 21
@@ -22,6 +24,8 @@ HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 """Multiples of a fundamental whose levels are laid beside each other; half of it tells octaves apart."""
 FAINTEST_LEVEL = 3000.0
 """Levels are logarithms of 1 + this times the magnitude: what lies 70 dB below full scale is near 0."""
+FIRST_LOGITS = (-4.0, -3.0, 0.0)
+"""Of onsets, sounding notes and velocities before training: of 88 keys, few begin or sound."""
 
 
 class NoteLogits(NamedTuple):
@@ -36,6 +40,32 @@ class NoteLogits(NamedTuple):
     onset: Tensor
     sounding: Tensor
     velocity: Tensor
+
+
+class NoteConverter(nn.Module, ABC):
+    """F of the notes: what a waveform sounds like -> which notes are played.
+
+    Attributes:
+        sample_rate: Of the audio, in Hz.
+        hop_samples: Distance between frames in samples; frame n is about sample n * hop_samples.
+        reads_trunk: Whether it needs the trunk's maps.
+    """
+
+    sample_rate: int
+    hop_samples: int
+    reads_trunk: bool
+
+    @abstractmethod
+    def forward(self, waveform: Tensor, maps: FeatureMaps | None = None) -> NoteLogits:
+        """Say which notes begin and sound.
+
+        Args:
+            waveform: (B, C, T) in [-1, 1].
+            maps: The trunk's of the same clips; may be None where `reads_trunk` is false.
+
+        Returns:
+            (B, K, N) each.
+        """
 
 
 class LogFrequencySpectrogram(nn.Module):
@@ -89,7 +119,7 @@ def harmonic_stack(levels: Tensor) -> Tensor:
     return torch.cat([levels[:, :, start : start + size] for start in starts], dim=1)
 
 
-class Transcriber(nn.Module):
+class Transcriber(NoteConverter):
     """Convolutions over keys and frames of a spectrogram whose harmonics lie beside each other.
 
     Nearly all of what tells notes apart is the same for all keys, so that it learns from few of them. The
@@ -111,6 +141,7 @@ class Transcriber(nn.Module):
 
     onset_threshold: Tensor
     sounding_threshold: Tensor
+    reads_trunk = False
 
     def __init__(
         self,
@@ -141,15 +172,15 @@ class Transcriber(nn.Module):
             for dilation in dilations
         )
         self.heads = nn.Conv2d(width, len(NoteLogits._fields), 1)
-        with torch.no_grad():  # as rare as they are: of 88 keys, few begin or sound
-            cast(Tensor, self.heads.bias).copy_(torch.tensor([-4.0, -3.0, 0.0]))
+        with torch.no_grad():
+            cast(Tensor, self.heads.bias).copy_(torch.tensor(FIRST_LOGITS))
         window_frames = -(-self.spectrogram.context_samples // self.hop_samples)
         self.context_frames = window_frames + 1 + sum(dilations)
         self.register_buffer("onset_threshold", torch.tensor(0.3))
         self.register_buffer("sounding_threshold", torch.tensor(0.4))
 
-    def forward(self, waveform: Tensor) -> NoteLogits:
-        """(B, C, T) in [-1, 1] -> (B, K, N) each, N = T // hop_samples + 1; channels are averaged."""
+    def forward(self, waveform: Tensor, maps: FeatureMaps | None = None) -> NoteLogits:
+        """See `NoteConverter.forward`; N = T // hop_samples + 1, and channels are averaged."""
         levels = self.spectrogram(waveform.float().mean(1))
         hidden = functional.relu(self.first(harmonic_stack(levels)) + self.key)  # (B, H, K, N)
         for block in self.blocks:

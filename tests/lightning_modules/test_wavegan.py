@@ -21,12 +21,15 @@ from lightning_modules.losses.adversarial import (
 from lightning_modules.losses.feature_mapping import FeatureStatistics, PairedFeatureDistance
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
+from lightning_modules.losses.transcription import NoteMapping
 from lightning_modules.networks.feature_encoder import ConvolutionalFeatures, LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator, WaveGANVocoder
 from lightning_modules.networks.heads import ConvolutionalScoreHead, DenseScoreHead, LinearFeatureHead
 from lightning_modules.networks.note_generator import NoteGenerator
 from lightning_modules.networks.piano import DifferentiablePiano
+from lightning_modules.networks.transcriber import NoteLogits, Transcriber
 from lightning_modules.networks.trunk import HiFiGANTrunk, MelGANTrunk, WaveGANTrunk
+from lightning_modules.networks.trunk_transcriber import TrunkTranscriber
 from lightning_modules.networks.vocoders import HiFiGANGenerator, MelGANGenerator
 from lightning_modules.schedules.learning_rate import WarmupCosine
 from lightning_modules.schedules.updates import AdaptiveUpdates, FixedUpdates
@@ -125,6 +128,18 @@ def make_soloist(**changes) -> WaveGAN:
     return make_player(**(alone | {"adversarial_weight": 0.0, "feature_matching_weight": 0.0} | changes))
 
 
+def make_hearing_player(**changes) -> WaveGAN:
+    """Conditional on notes, with an F that transcribes by its own front end."""
+    transcriber = Transcriber(16_000, width=2, dilations=(1,), window_seconds=(0.016,))
+    given = {"transcriber": transcriber, "note_mapping": NoteMapping(), "feature_mapping": None}
+    return make_player(**(given | {"feature_encoder": None, "feature_head": None} | changes))
+
+
+def make_trunk_player(**changes) -> WaveGAN:
+    """The same on the critic's trunk."""
+    return make_hearing_player(transcriber=TrunkTranscriber(16_000, CLIP, SIZE, 2, width=4), **changes)
+
+
 def note_loader(batches: int, size: int = 4) -> DataLoader:
     """What a toy piano three times as loud as a new one plays."""
     random, zeros, found = np.random.default_rng(0), torch.zeros(size, dtype=torch.long), []
@@ -201,7 +216,18 @@ def test_steps_are_counted_in_generator_updates():
     assert trainer.fit_loop.epoch_loop._batches_that_stepped == 3  # the loggers' step
 
 
-@pytest.mark.parametrize("make_model", [make, make_vocoder, make_melgan, make_hifigan, make_player])
+@pytest.mark.parametrize(
+    "make_model",
+    [
+        make,
+        make_vocoder,
+        make_melgan,
+        make_hifigan,
+        make_player,
+        make_hearing_player,
+        make_trunk_player,
+    ],
+)
 def test_each_update_changes_its_own_side_alone(make_model):
     model = make_model()
     sides = {
@@ -210,6 +236,8 @@ def test_each_update_changes_its_own_side_alone(make_model):
     }
     if model.feature_head is not None:
         sides["critic"] += model.feature_head.parameters()
+    if model.transcriber is not None:
+        sides["critic"] += model.transcriber.parameters()
     copies: list[dict[str, list[torch.Tensor]]] = []
 
     class Copy(Callback):
@@ -430,7 +458,7 @@ def test_validation_judges_the_critic_on_unseen_clips():
     assert 0 <= trainer.callback_metrics["val/critic_accuracy"] <= 1
 
 
-@pytest.mark.parametrize("make_model", [make, make_vocoder])
+@pytest.mark.parametrize("make_model", [make, make_vocoder, make_hearing_player, make_trunk_player])
 def test_bfloat16_trains_to_nearly_the_same_losses(make_model):
     losses = []
     for precision in ("32-true", "bf16-mixed"):
@@ -585,7 +613,7 @@ def test_each_part_of_a_batch_gets_its_own_notes():
     assert heard == [expected[0::2], expected[1::2], expected[1::2]]
 
 
-@pytest.mark.parametrize("make_model", [make_player, make_soloist])
+@pytest.mark.parametrize("make_model", [make_player, make_soloist, make_hearing_player, make_trunk_player])
 def test_a_checkpoint_alone_plays_the_same(make_model, tmp_path):
     model = make_model(generator=DifferentiablePiano(num_partials=4, room_seconds=0.05))
     trainer, _ = fit(model, steps=1)
@@ -615,6 +643,71 @@ def test_unseen_pieces_are_judged_and_renderings_are_predictions():
     assert 0.0 <= trainer.callback_metrics["val/critic_accuracy"] <= 1.0
     batch = next(iter(note_loader(1)))
     torch.testing.assert_close(model.predict_step(batch, 0), resynthesise(model, batch))
+
+
+def test_f_learns_real_and_generated_notes_and_g_is_told_what_f_hears():
+    """Losses of the first update by an independent computation."""
+    said = []
+
+    class Watched(Transcriber):
+        def forward(self, waveform, maps=None) -> NoteLogits:
+            said.append((waveform.detach(), super().forward(waveform, maps)))
+            return said[-1][1]
+
+    watched = Watched(16_000, width=2, dilations=(1,), window_seconds=(0.016,))
+    model = make_hearing_player(transcriber=watched, converter_weight=3.0, feature_weight=0.5)
+    batch = next(iter(note_loader(1)))
+    with torch.no_grad():
+        generated = ToyPiano()(batch.notes, CLIP)
+    _, watch = fit(model, steps=1)
+    (both, of_both), (_, of_generated) = said
+    torch.testing.assert_close(both, torch.cat([batch.waveform, generated]))
+    halves = [NoteLogits(*(part[half] for part in of_both)) for half in (slice(4), slice(4, None))]
+    errors = [NoteMapping()(half, batch.notes, 256, 16_000).item() for half in [*halves, of_generated]]
+    logged = watch.logged[0]
+    assert logged["train/converter"] == pytest.approx((errors[0] + errors[1]) / 2, rel=1e-4)
+    assert logged["train/weighted/converter"] == pytest.approx(3.0 * logged["train/converter"])
+    assert logged["train/feature_mapping"] == pytest.approx(errors[2], rel=1e-4)
+    assert logged["train/weighted/feature_mapping"] == pytest.approx(0.5 * logged["train/feature_mapping"])
+
+
+def test_f_has_a_learning_rate_of_its_own():
+    model = make_hearing_player(transcriber_learning_rate=0.5)
+    _, critic = [entry["optimizer"] for entry in model.configure_optimizers()]
+    rates = {id(weight): group["lr"] for group in critic.param_groups for weight in group["params"]}
+    assert {rates[id(weight)] for weight in model.transcriber.parameters()} == {0.5}
+    assert {rates[id(weight)] for weight in model.trunk.parameters()} == {1e-3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"note_mapping": None}, "one of transcriber .F. and note_mapping without the other"),
+        (
+            {"generator": WaveGANGenerator(CLIP, SIZE)},
+            "a transcriber, but WaveGANGenerator makes nothing from",
+        ),
+        (
+            {"transcriber": Transcriber(22_050, width=2, dilations=(1,))},
+            "sample_rate is 16000 but transcriber.sample_rate is 22050",
+        ),
+        (
+            {"transcriber": TrunkTranscriber(16_000, CLIP, 3, 2)},
+            "trunk.model_size is 2 but transcriber.model_size is 3",
+        ),
+        (
+            {
+                "feature_encoder": LogMelFeatures(16000, 64, 256, MELS),
+                "feature_head": LinearFeatureHead(8, MELS, 1),
+                "feature_mapping": PairedFeatureDistance(),
+            },
+            "two converters F",
+        ),
+    ],
+)
+def test_a_transcriber_that_does_not_fit_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_hearing_player(**changes)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datamodules.batch import NoteBatch
-from lightning_modules.losses.transcription import note_targets, transcription_losses
+from lightning_modules.losses.transcription import NoteMapping, note_targets, transcription_losses
 from lightning_modules.networks.note_picker import pick_notes
 from lightning_modules.networks.transcriber import NUM_KEYS, NoteLogits, Transcriber
 
@@ -89,6 +89,16 @@ def test_losses_by_hand():
     )
     mean = (targets.onset * entropy(velocity, targets.velocity)).sum() / targets.onset.sum()
     assert losses.velocity.item() == pytest.approx(mean.item(), rel=1e-5)
+
+
+def test_the_mapping_is_the_weighted_sum():
+    generator = torch.Generator().manual_seed(0)
+    logits = NoteLogits(*torch.randn(3, 1, NUM_KEYS, 12, generator=generator))
+    played = notes([(3.25, 60, 7.0, 80)])
+    losses = transcription_losses(logits, note_targets(played, 12, HOP, RATE), onset_weight=5.0)
+    expected = losses.onset + 0.5 * losses.sounding + 2.0 * losses.velocity
+    mapping = NoteMapping(onset_weight=5.0, sounding_weight=0.5, velocity_weight=2.0)
+    torch.testing.assert_close(mapping(logits, played, HOP, RATE), expected)
 
 
 def said(played: NoteBatch, num_frames: int) -> NoteLogits:
