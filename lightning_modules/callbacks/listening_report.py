@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.batch import Batch, NoteSource, part_of
-from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
+from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, renders_notes, resynthesise
 from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
@@ -111,13 +111,13 @@ class ListeningReport(pl.Callback):
     ) -> tuple[ListeningSet, dict[str, NDArray[np.float32]]]:
         """The manifest, and file name -> (C, T)."""
         audio: dict[str, NDArray[np.float32]] = {}
-        clips = []
+        clips, made = [], "rendering" if renders_notes(module) else "reconstruction"
         for number, (performance, start, clip) in enumerate(self._choice.clips()):
             waveform = clip.waveform[0]  # (C, T)
             original, reconstruction = f"clip_{number}_original.wav", None
             audio[original] = as_array(waveform)
             if can_resynthesise(module):
-                reconstruction = f"clip_{number}_reconstruction.wav"
+                reconstruction = f"clip_{number}_{made}.wav"
                 output = resynthesise(module, clip.to(module.device))[0]
                 audio[reconstruction] = as_array(output)
             place = (performance, start, waveform.shape[-1])

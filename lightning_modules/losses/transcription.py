@@ -96,10 +96,8 @@ def transcription_losses(
         sounding = cross_entropy(logits.sounding.float(), targets.sounding)
         velocity = cross_entropy(logits.velocity.float(), targets.velocity, targets.onset, reduction="sum")
         # processes may have different numbers of notes; distributed training takes the mean of their losses
-        num_onsets = total(targets.onset.sum()) / share()[0]
-        return TranscriptionLosses(
-            onset * NUM_KEYS, sounding * NUM_KEYS, velocity / num_onsets.clamp_min(1.0)
-        )
+        num_onsets = total(targets.onset.sum()).clamp_min(1.0) / share()[0]
+        return TranscriptionLosses(onset * NUM_KEYS, sounding * NUM_KEYS, velocity / num_onsets)
 
 
 class NoteMapping(nn.Module):

@@ -40,7 +40,7 @@ class Stimulus(NamedTuple):
     """One of the sounds to judge in a trial.
 
     Attributes:
-        system: What made it: `original`, `reconstruction`, `sample`, or the name of a run.
+        system: What made it: `original`, `reconstruction`, `rendering`, `sample`, or the name of a run.
         track: Id of the player that has the sound.
         level_db: Its RMS level, for playing all of a trial equally loud.
     """
@@ -116,7 +116,7 @@ def _clip_card(
     for index in having:
         name = clips[index].reconstruction  # type: ignore[union-attr]
         if name is not None:
-            label = runs[index].label if len(runs) > 1 else "Reconstruction"
+            label = runs[index].label if len(runs) > 1 else clip.made
             waveform = read_audio(runs[index].root, name)
             tracks.append(studios[index].track(f"c{number}-run{index}", label, index, waveform))
     notes = next((clips[index].notes for index in having if clips[index].notes is not None), None)  # type: ignore[union-attr]
@@ -146,7 +146,7 @@ def _clip_trials(cards: Sequence[Card], runs: Sequence[RunResults]) -> list[Tria
     trials = []
     for card in cards:
         stimuli = tuple(
-            Stimulus(_system(track, runs, "reconstruction"), track.id, track.level_db)
+            Stimulus(_system(track, runs, track.label.lower()), track.id, track.level_db)
             for track in card.tracks
         )
         if len(stimuli) > 1:

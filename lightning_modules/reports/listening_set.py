@@ -3,7 +3,7 @@
     listening/
         listening.json              what each file is; written last
         clip_0_original.wav         16-bit PCM
-        clip_0_reconstruction.wav
+        clip_0_reconstruction.wav   clip_0_rendering.wav where it is made from notes
         sample_0.wav
 
 Reports are made from this folder alone, so that runs can be compared long after their tests.
@@ -55,7 +55,8 @@ class Clip:
         start_seconds: Where the clip begins within the recording.
         seconds: Its length.
         original: File name of the clip.
-        reconstruction: File name of its reconstruction, None if the model makes none.
+        reconstruction: File name of its reconstruction, or of the rendering of its notes; None if the model
+            makes neither.
         notes: What is played, None where no MIDI is known.
     """
 
@@ -67,6 +68,12 @@ class Clip:
     original: str
     reconstruction: str | None
     notes: tuple[Note, ...] | None
+
+    @property
+    def made(self) -> str:
+        """The word for what the model made of it."""
+        name = self.reconstruction or ""
+        return "Rendering" if name.endswith("_rendering.wav") else "Reconstruction"
 
     @property
     def key(self) -> tuple[str, float, float]:

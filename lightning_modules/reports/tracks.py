@@ -33,7 +33,7 @@ class Track:
 
     Attributes:
         id: Unique within the page.
-        label: What is heard: `Original`, `Reconstruction`, `Sample`, or the name of a run.
+        label: What is heard: `Original`, `Reconstruction`, `Rendering`, `Sample`, or the name of a run.
         run: Number of the run that made it, which gives the colour; None for a recording.
         audio: FLAC as a data URI.
         picture: Mel spectrogram, PNG as a data URI.

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mido
 import pytest
 import torch
 
@@ -48,6 +49,8 @@ if kind == "vae":
     model, clipping, average = tiny_training.make_vae(sgd), {"gradient_clip_val": 1.0}, [EMA(0.9)]
     # not near silence, where the logarithms of the spectral loss make much of rounding
     model.coarse_generator.output.reset_parameters()
+elif kind == "player":
+    model, clipping, average = tiny_training.make_player(sgd), {}, []
 else:
     schedule = FixedUpdates(2) if kind == "wavegan-fixed" else AdaptiveUpdates(0.9, 0.6, 2, 2)
     model, clipping = tiny_training.make_wavegan(sgd, schedule, clip_norm=1.0), {}
@@ -88,6 +91,17 @@ def train(folder: Path, source: Path, kind: str, devices: int, precision: str) -
     }
 
 
+def write_notes(release: Path) -> None:
+    """Beside each recording, a note every quarter of a second for its player."""
+    for recording in release.rglob("*.wav"):
+        track = mido.MidiTrack()
+        for number in range(16):  # at 120 beats of 480 ticks a minute
+            pitch = 60 + number * 5 % 13
+            track.append(mido.Message("note_on", note=pitch, velocity=40 + 5 * number))
+            track.append(mido.Message("note_off", note=pitch, time=240))
+        mido.MidiFile(tracks=[track]).save(recording.with_suffix(".midi"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "precision", "tolerance"),
@@ -95,12 +109,15 @@ def train(folder: Path, source: Path, kind: str, devices: int, precision: str) -
         ("vae", "32-true", 1e-4),
         ("wavegan", "32-true", 1e-4),
         ("wavegan-fixed", "32-true", 1e-4),
+        ("player", "32-true", 1e-4),
+        ("player", "bf16-mixed", 0.02),
         ("vae", "bf16-mixed", 0.02),
     ],
 )
 def test_two_processes_are_one(
     tiny_release: Path, tmp_path: Path, kind: str, precision: str, tolerance: float
 ) -> None:
+    write_notes(tiny_release)
     one, two = (train(tmp_path, tiny_release, kind, devices, precision) for devices in (1, 2))
     assert one["losses"].shape[0] == 20
     difference = ((two["losses"] - one["losses"]).abs() / one["losses"].abs().clamp_min(1e-3)).max()

@@ -13,16 +13,19 @@ from lightning_modules.checkpoints.file import AtomicCheckpointIO
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.priors import StandardNormal
 from lightning_modules.loggers.csv_logger import RunCSVLogger
-from lightning_modules.losses.adversarial import WassersteinLoss
+from lightning_modules.losses.adversarial import HingeLoss, WassersteinLoss
 from lightning_modules.losses.feature_mapping import FeatureStatistics
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
+from lightning_modules.losses.transcription import NoteMapping
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import ConvNeXtDecoder
 from lightning_modules.networks.encoder import ConvNeXtEncoder
 from lightning_modules.networks.feature_encoder import LogMelFeatures
 from lightning_modules.networks.generator import WaveGANGenerator
 from lightning_modules.networks.heads import DenseScoreHead, LinearFeatureHead
+from lightning_modules.networks.piano import DifferentiablePiano
+from lightning_modules.networks.transcriber import Transcriber
 from lightning_modules.networks.trunk import WaveGANTrunk
 from lightning_modules.runs.resume import find_checkpoint
 from lightning_modules.schedules.kl_weight import LinearWarmupKLWeight
@@ -81,9 +84,34 @@ def make_wavegan(
     )
 
 
+def make_player(optimizer: Any = None) -> WaveGAN:
+    """From notes, with every loss and an F that transcribes."""
+    optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
+    decay = functools.partial(WarmupCosine, total_steps=STEPS)
+    return WaveGAN(
+        RATE,
+        CLIP,
+        DifferentiablePiano(RATE, num_partials=4, room_seconds=0.02),
+        WaveGANTrunk(CLIP, 2),
+        DenseScoreHead(8),
+        HingeLoss(),
+        FixedUpdates(1),
+        optimizer,
+        optimizer,
+        spectral_loss=MultiResolutionSTFTLoss([256, 64]),
+        feature_weight=0.02,
+        ema_decay=0.9,
+        generator_lr_scheduler=decay,
+        critic_lr_scheduler=decay,
+        transcriber=Transcriber(RATE, width=2, dilations=(1,), window_seconds=(0.032,)),
+        note_mapping=NoteMapping(),
+    )
+
+
 MODELS = {
     "vae": make_vae,
     "wavegan": make_wavegan,
+    "player": make_player,
     "wavegan-fixed": functools.partial(make_wavegan, schedule=FixedUpdates(2)),
 }
 

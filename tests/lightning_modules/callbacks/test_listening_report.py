@@ -7,7 +7,10 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 from toy_experiment import NoiseClips, ToyDataModule, ToyModule
+from toy_models import make_player
+from toy_notes import note_batch
 
 from datamodules.batch import Batch, Notes, part_of
 from lightning_modules.base import Reconstructs, Samples
@@ -95,6 +98,21 @@ def test_pieces_and_notes_where_the_data_module_knows_them(tmp_path: Path):
     assert (first.title, first.subtitle, first.recording) == ("Sonata 0", "Haydn, 2009", "2009/0.wav")
     assert first.notes == (Note(60, -0.1, 0.1, 100), Note(64, 0.123, 0.2, 64))
     assert second.notes is None
+
+
+def test_a_model_from_notes_renders(tmp_path: Path):
+    notes, zeros = note_batch([[(60, 0.0, 0.1, 100)]], RATE), torch.zeros(1, dtype=torch.long)
+    player = make_player()
+    batch = Batch(torch.zeros(1, 1, 1600), zeros, zeros, notes)
+    trainer = pl.Trainer(
+        default_root_dir=tmp_path, accelerator="cpu", logger=False, callbacks=[ListeningReport()]
+    )
+    trainer.test(player, DataLoader([batch], batch_size=None), verbose=False)
+    (clip,) = read_listening_set(tmp_path).clips
+    assert (clip.reconstruction, clip.made) == ("clip_0_rendering.wav", "Rendering")
+    expected = player.render(notes, 1600)[0].numpy()
+    np.testing.assert_allclose(read_audio(tmp_path, clip.reconstruction), expected, atol=2 / 32768)
+    assert "Mel spectrogram of Rendering" in (tmp_path / "report.html").read_text()
 
 
 def test_a_model_that_cannot_reconstruct(tmp_path: Path):
