@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def exported_program(part: Part) -> Program:
             graph = torch.export.export(module, (example,), dynamic_shapes=({0: Dim.DYNAMIC, 2: length},))
             graph.module()(part.example(1, least, 0))
         except Exception as error:  # torch raises many kinds
-            reason = _reason(error)
+            reason = reason_of(error)
             continue
         return Program(graph, least)
     raise ExportError(
@@ -78,7 +78,7 @@ def exported_program(part: Part) -> Program:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The cause of an error, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -92,7 +92,7 @@ def as_pt2(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def run_pt2(content: bytes) -> Callable[[Tensor], Tensor]:
+def run_pt2(content: bytes) -> Callable[..., Any]:
     """A function that runs such a file."""
     return torch.export.load(io.BytesIO(content)).module()
 
@@ -108,14 +108,14 @@ def as_onnx(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
         converted = torch.onnx.export(program, (), dynamo=True, verbose=False)
     except Exception as error:  # torch raises many kinds
         raise ExportError(
-            f"This model does not convert to ONNX: {_reason(error)}", "use --format pt2"
+            f"This model does not convert to ONNX: {reason_of(error)}", "use --format pt2"
         ) from error
     assert converted is not None  # with no file name given, the program is returned
     converted.model.metadata_props.update(metadata)
     return converted.model_proto.SerializeToString()
 
 
-def run_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
+def run_onnx(content: bytes) -> Callable[..., Any]:
     """A function that runs such a model with ONNX Runtime on the CPU.
 
     Raises:
@@ -125,8 +125,14 @@ def run_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda value: torch.from_numpy(session.run(None, {name: value.numpy()})[0])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(*values: Tensor) -> Tensor | tuple[Tensor, ...]:
+        given = {name: value.numpy() for name, value in zip(names, values, strict=True)}
+        made = tuple(map(torch.from_numpy, session.run(None, given)))
+        return made[0] if len(made) == 1 else made
+
+    return run
 
 
 def _require(*packages: str) -> None:
