@@ -15,9 +15,10 @@ from lightning_modules.sweeps.trial_process import logged_names, metric_history,
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "experiments" / "sweeps").glob("*.yaml"))
 # two steps, on clips as long as the models ask for
+CLIPS = ["--data.clip_samples=16384", "--data.eval_clip_seconds=1.1"]
+WINDOWS = ["--data.window_tokens=32", "--data.progress=false"]
 SHORT = shlex.split(
-    "--data.clip_samples=16384 --data.eval_clip_seconds=1.1 --trainer.max_steps=2 "
-    "--trainer.val_check_interval=1 --trainer.accelerator=cpu "
+    "--trainer.max_steps=2 --trainer.val_check_interval=1 --trainer.accelerator=cpu "
     "--trainer.enable_progress_bar=false --trainer.enable_model_summary=false"
 )
 
@@ -41,7 +42,10 @@ def test_a_suggestion_trains_and_logs_the_metric(
     trial = ask(plan, open_study(plan, tmp_path / "journal.log"), seed=0)
     assert trial is not None
     chosen = trial.params
-    _, _, _, *arguments = trial_command(plan.config["command"], chosen, [*tiny_run_data, *SHORT])
+    data = (
+        [f"--data.cache_dir={tmp_path}", *WINDOWS] if path.stem == "note_prior" else [*tiny_run_data, *CLIPS]
+    )
+    _, _, _, *arguments = trial_command(plan.config["command"], chosen, [*data, *SHORT])
     main([*arguments, f"--runs_dir={tmp_path}", "--experiment=trial", "--run_id=one"])
     run = run_of_checkpoint(tmp_path / "trial/one/checkpoints/last.ckpt")
     assert run is not None
