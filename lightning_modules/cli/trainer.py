@@ -1,6 +1,7 @@
 """`lightning fit | validate | test | predict`: LightningCLI with run folders, loggers and resuming."""
 
-import argparse
+import enum
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,8 @@ from typing import Any, Literal
 import jsonargparse
 import lightning.pytorch as pl
 import torch
+import yaml  # type: ignore[import-untyped]  # ships no type information
+from jsonargparse.typing import get_registered_type, register_type
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
@@ -22,27 +25,30 @@ from lightning_modules.checkpoints.file import AtomicCheckpointIO, read_checkpoi
 from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
-from lightning_modules.errors import ExperimentError
+from lightning_modules.cli.run_arguments import scan_arguments, with_run_config
+from lightning_modules.errors import ExperimentError, OptionError
 from lightning_modules.inference.density import DrawFromDensity
 from lightning_modules.loggers.run_loggers import run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
-from lightning_modules.runs.config import check_config, explained_configs, with_links
-from lightning_modules.runs.folder import latest_config, plan_run, run_of_checkpoint
+from lightning_modules.runs.config import explained_configs, with_links
+from lightning_modules.runs.folder import plan_run
 from lightning_modules.runs.lock import training_alone
-from lightning_modules.runs.resume import AUTO, config_of_checkpoint, find_checkpoint, readable_checkpoint
+from lightning_modules.runs.resume import AUTO, find_checkpoint, readable_checkpoint
 from lightning_modules.training.changed_options import ChangedOptions
 from lightning_modules.training.compile import Compile
 from lightning_modules.training.exact_resume import ExactResume
 from lightning_modules.training.interruption import Interruption
 from lightning_modules.training.progress import progress_bar
 from lightning_modules.training.record_run import RecordRun
-from lightning_modules.training.restoring import explained_restoring
+from lightning_modules.training.restoring import explained_restoring, explained_trainer
 from lightning_modules.training.run_checkpoint import RunCheckpoint
 from lightning_modules.training.summary import RunSummary
 
 SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
 """Options that the data module decides and the model follows."""
 
+MOST_PROCESSES = 8
+"""On a machine without an accelerator; or as many as it has cores."""
 OPTIONS_ELSEWHERE = """options of one class:
   lightning {verb} --model.help VAE
   lightning {verb} --data.help
@@ -68,6 +74,12 @@ class TrainerCLI(LightningCLI):
         # `fit:`
         jsonargparse.set_parsing_settings(
             omegaconf_absolute_to_relative_paths=True, instantiate_subclass_spec_in_any=False
+        )
+        # defaults of Lightning's callbacks that YAML cannot hold
+        if not get_registered_type(torch.device):
+            register_type(torch.device)
+        yaml.SafeDumper.add_multi_representer(
+            enum.Enum, lambda dumper, each: dumper.represent_data(each.value)
         )
         OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
         # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
@@ -143,7 +155,7 @@ class TrainerCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (Lightning's signature)
         """Parse without Lightning's warning about `args` given beside `sys.argv`: `main` takes both."""
         given, args = args, with_run_config(args)
-        self._config_came_along = args != given
+        self._config_came_along = len(args) > len(given)
         with explained_configs(scan_arguments(args).config):
             self.config = parser.parse_args(args)
         self.config_files = [Path(file) for file in scan_arguments(args).config]
@@ -174,6 +186,7 @@ class TrainerCLI(LightningCLI):
                 "folder",
                 "leave it out and say with runs_dir, experiment and run_id where the run goes",
             )
+        check_devices(options.trainer.accelerator, options.trainer.devices)
         if self.subcommand == "fit" and self.checkpoint is not None and options.trainer.fast_dev_run:
             raise ExperimentError(
                 "trainer.fast_dev_run trains a batch from the start, and --ckpt_path asks to go on from "
@@ -215,13 +228,16 @@ class TrainerCLI(LightningCLI):
         ]
         if trainer_options.enable_checkpointing is False or trainer_options.fast_dev_run:
             self._parser(self.subcommand).callback_keys.clear()
-        return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
+        with explained_trainer():
+            return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
 
     def _with_own_callbacks(self, trainer_options: jsonargparse.Namespace) -> list[pl.Callback]:
         """The run's own callbacks around those of the config; the first decides where all others write."""
         given = trainer_options.callbacks or []
         given = given if isinstance(given, list) else [given]
         callbacks = [RecordRun(self.run.root, self.saved_config), *given]
+        if trainer_options.logger is False:  # Lightning refuses what has nowhere to log
+            callbacks = [each for each in callbacks if not isinstance(each, pl.callbacks.LearningRateMonitor)]
         has_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
         if trainer_options.enable_progress_bar is not False and not has_progress:
             callbacks.append(progress_bar())
@@ -259,7 +275,7 @@ class TrainerCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; a run that a signal stopped ends with the status that shells expect of it."""
         try:
-            with explained_restoring(self.checkpoint):
+            with explained_trainer(), explained_restoring(self.checkpoint):
                 super()._run_subcommand(subcommand)
         except SIGTERMException as stop:
             callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -282,39 +298,20 @@ class TrainerCLI(LightningCLI):
         return kwargs
 
 
-def with_run_config(arguments: list[str]) -> list[str]:
-    """Add the run's own config.yaml if a checkpoint is given and no config.
+def check_devices(accelerator: str, devices: object) -> None:
+    """Make sure that a machine without an accelerator is not asked for thousands of processes.
 
-    `lightning fit --ckpt_path runs/vae/…/last.ckpt` continues that run with its own options.
+    Raises:
+        OptionError: If it is.
     """
-    found = scan_arguments(arguments)
-    if found.config or found.ckpt_path is None:
-        return arguments
-    checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id)
-    folder = run_of_checkpoint(checkpoint) if checkpoint else None
-    if checkpoint is None or folder is None:
-        return arguments
-    # training goes on with the latest options; what is scored is what a checkpoint was written under
-    config = latest_config(folder) if arguments[0] == "fit" else config_of_checkpoint(checkpoint, folder)
-    check_config(
-        config,
-        objects={"model": GenerativeModule, "data": pl.LightningDataModule},
-        arguments={"trainer": pl.Trainer, "checkpoint": RunCheckpoint, "wandb": WandbOptions},
-    )
-    names = (AUTO, "last", "best")  # which are looked for where the person says, and not the config
-    where = ["--runs_dir", str(folder.parents[1])] if found.ckpt_path in names else []
-    return [arguments[0], "--config", str(config), *arguments[1:], *where]
-
-
-def scan_arguments(arguments: list[str]) -> argparse.Namespace:
-    """The few options that are needed before, or lost by, the full parse."""
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("-c", "--config", action="append", default=[])
-    scan.add_argument("--ckpt_path")
-    scan.add_argument("--runs_dir", default="runs")
-    scan.add_argument("--experiment")
-    scan.add_argument("--run_id")
-    return scan.parse_known_args(arguments[1:])[0]
+    most = max(MOST_PROCESSES, os.cpu_count() or 1)
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    text = str(devices)
+    if on_cpu and text.isascii() and text.isdecimal() and int(text) > most:
+        raise OptionError(
+            f"trainer.devices is {devices}, and each would be a process of its own on {os.cpu_count()} cores",
+            f"give at most {most}, or leave it out",
+        )
 
 
 def check_shared_options(model: pl.LightningModule, data: pl.LightningDataModule) -> None:

@@ -1,27 +1,46 @@
-"""A checkpoint whose state Lightning cannot restore is named in one sentence."""
+"""What goes wrong before the first step is explained in one sentence: restoring, optimisers, the Trainer."""
 
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 
-from lightning_modules.errors import CheckpointError, ExperimentError
+from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
 from lightning_modules.training import changed_options, exact_resume
 
 _FILES = tuple(module.__file__ for module in (checkpoint_connector, changed_options, exact_resume))
 
 
 @contextmanager
+def explained_trainer() -> Iterator[None]:
+    """Explain what Lightning says of options that do not fit each other or this machine.
+
+    Raises:
+        OptionError: In place of its own error.
+    """
+    try:
+        yield
+    except MisconfigurationException as error:
+        reason = " ".join(str(error).split())
+        raise OptionError(
+            f"Lightning cannot work with these options: {reason}",
+            "change or leave out what it names; `lightning doctor` shows what this machine has",
+        ) from error
+
+
+@contextmanager
 def explained_restoring(checkpoint: Path | None) -> Iterator[None]:
-    """Explain what restoring a checkpoint raises; errors of training itself pass as they are.
+    """Explain what restoring a checkpoint raises, or making optimisers; errors of training pass as they are.
 
     Args:
         checkpoint: What is gone on from, if anything.
 
     Raises:
         CheckpointError: In place of any other error of restoring.
+        OptionError: In place of a value that an optimiser refuses.
     """
     try:
         yield
@@ -29,6 +48,11 @@ def explained_restoring(checkpoint: Path | None) -> Iterator[None]:
         raise
     except Exception as error:  # whatever values that no version has written make Lightning raise
         frames = traceback.extract_tb(error.__traceback__)
+        if isinstance(error, ValueError) and any(frame.name == "configure_optimizers" for frame in frames):
+            raise OptionError(
+                f"An optimiser or a schedule cannot be made: {error}",
+                "correct the options of the model's optimisers and schedules",
+            ) from error
         if checkpoint is None or not any(_restores(frame) for frame in frames):
             raise
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]

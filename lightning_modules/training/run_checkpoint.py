@@ -1,5 +1,7 @@
 """The checkpoints of a run: the best, the last, and one where training was cut short."""
 
+import difflib
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +95,20 @@ class RunCheckpoint(ModelCheckpoint):
             self._write_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the best if there is a new one; within an epoch, also the last."""
+        """Write the best if there is a new one; within an epoch, also the last.
+
+        Raises:
+            OptionError: If what the best is chosen by was not logged.
+        """
+        known = sorted(name for name in trainer.callback_metrics if name.startswith("val/"))
+        looks = self._fitting and not trainer.sanity_checking
+        if looks and self.monitor is not None and self.monitor not in trainer.callback_metrics:
+            near = difflib.get_close_matches(self.monitor, known, 1)
+            raise OptionError(
+                f"checkpoint.monitor is {self.monitor!r}, which this validation did not give; it gave "
+                f"{', '.join(known) or 'nothing'}",
+                f"give --checkpoint.monitor {near[0] if near else 'one of them'}, or null for the newest",
+            )
         super().on_validation_end(trainer, pl_module)
         within_epoch = self._fitting and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if within_epoch and not trainer.sanity_checking:
@@ -136,8 +151,10 @@ class RunCheckpoint(ModelCheckpoint):
             path = Path(str(self.dirpath)) / INTERRUPTED_NAME
             trainer.save_checkpoint(path, self.save_weights_only)
             why = "" if isinstance(exception, SIGTERMException) else f" by {type(exception).__name__}"
-            rank_zero_info(f"Stopped{why} after step {trainer.global_step}; to go on:")
-            rank_zero_info(f"  lightning fit --ckpt_path {path}")
+            go_on = "" if self.save_weights_only else "; to go on:"
+            rank_zero_info(f"Stopped{why} after step {trainer.global_step}{go_on}")
+            if go_on:
+                rank_zero_info(f"  lightning fit --ckpt_path {shlex.quote(str(path))}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Do not end as if all were well if the last checkpoint could not be written.

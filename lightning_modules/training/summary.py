@@ -1,16 +1,18 @@
 """The lines printed when training has ended: results, files and the next commands."""
 
 import math
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from lightning_modules.metrics.functional import NOISE_TONALITY, tonality
 from lightning_modules.runs.folder import CHECKPOINT_FOLDER, LAST_NAME
+from lightning_modules.training.run_checkpoint import RunCheckpoint
 
 MUSICAL_TONALITY = 1.1
 """Twice that of noise, in nats; recordings of pianos have 1.7 and more."""
@@ -47,13 +49,13 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
     samples = sorted((root / "samples").glob("step_*"))
     if samples:
         lines += [("Listen", f"{samples[-1]}"), *_remark_on_samples(samples[-1])]
-    checkpoint = _best_checkpoint(trainer)
-    if checkpoint:
-        lines.append(("Test", f"lightning test --ckpt_path {checkpoint}"))
     last = root / CHECKPOINT_FOLDER / LAST_NAME
-    if last.is_file():
+    checkpoint = _best_checkpoint(trainer) or (last if last.is_file() else None)
+    if checkpoint:
+        lines.append(("Test", f"lightning test --ckpt_path {shlex.quote(str(checkpoint))}"))
+    if last.is_file() and not getattr(_checkpoint_of(trainer), "save_weights_only", False):
         limit = "max_steps" if trainer.max_steps > 0 else "max_epochs"
-        lines.append(("Continue", f"lightning fit --ckpt_path {last} --trainer.{limit} N"))
+        lines.append(("Continue", f"lightning fit --ckpt_path {shlex.quote(str(last))} --trainer.{limit} N"))
     for logger in trainer.loggers:
         where = getattr(logger, "where", None)  # of RunWandbLogger
         if where and getattr(logger, "is_offline", False):
@@ -96,11 +98,13 @@ def _tonality(paths: Iterable[Path]) -> float | None:
 
 def _figures(trainer: pl.Trainer, max_figures: int) -> list[tuple[str, str]]:
     lines = []
-    checkpoint = trainer.checkpoint_callback
+    checkpoint = _checkpoint_of(trainer)
     if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_score is not None:
         name = checkpoint.monitor or "score"
         best = f"{name} {_number(checkpoint.best_model_score.item())}"
         lines.append(("Best", f"{best}  ({_short(Path(checkpoint.best_model_path))})"))
+    elif isinstance(checkpoint, ModelCheckpoint) and checkpoint.monitor and not checkpoint.best_model_path:
+        lines.append(("Best", f"none yet: no validation gave {checkpoint.monitor} (see val_check_interval)"))
     last = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     if last:
         shown = list(last.items())[:max_figures]
@@ -108,9 +112,14 @@ def _figures(trainer: pl.Trainer, max_figures: int) -> list[tuple[str, str]]:
     return lines
 
 
+def _checkpoint_of(trainer: pl.Trainer) -> Checkpoint | None:
+    """The run's own callback for checkpoints, among those that a person added."""
+    own = [each for each in trainer.checkpoint_callbacks if isinstance(each, RunCheckpoint)]
+    return own[0] if own else trainer.checkpoint_callback
+
+
 def _best_checkpoint(trainer: pl.Trainer) -> Path | None:
-    checkpoint = trainer.checkpoint_callback
-    path = getattr(checkpoint, "best_model_path", "")
+    path = getattr(_checkpoint_of(trainer), "best_model_path", "")
     return _short(Path(path)) if path else None
 
 

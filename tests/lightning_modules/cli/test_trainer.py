@@ -276,3 +276,61 @@ def test_a_config_that_cannot_be_read_is_one_sentence(content, message, toy_yaml
         main(["fit", "--config", str(toy_yaml)])
     assert end.value.code == 1
     assert message in capsys.readouterr().err
+
+
+QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+TIMER = "--trainer.callbacks+=lightning.pytorch.callbacks.Timer"
+AVERAGING = (
+    "--trainer.callbacks+={class_path: lightning.pytorch.callbacks.StochasticWeightAveraging, "
+    "init_args: {swa_lrs: 0.01}}"
+)
+RATES = "--trainer.callbacks+=lightning.pytorch.callbacks.LearningRateMonitor"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--trainer.overfit_batches=1", TIMER, AVERAGING], ["--trainer.logger=false", RATES]],
+    ids=["overfit, timer, averaging", "no logger"],
+)
+def test_standard_checks_of_lightning_users_train(options, toy_yaml, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["fit", "--config", str(toy_yaml), "--run_id", "one", *options, *QUIET])
+    assert (tmp_path / "runs/toy/one/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trainer.accelerator=gpu"], "Lightning cannot work with these options: No supported gpu"),
+        (["--trainer.devices=10000"], "trainer.devices is 10000, and each would be a process"),
+        (["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=-1"], "Invalid learning rate: -1.0"),
+        (
+            ["--checkpoint.monitor=val/log_mel_distanc"],
+            "it gave val/log_mel_distance\n  What to do: give --checkpoint.monitor val/log_mel_distance",
+        ),
+    ],
+)
+def test_options_that_cannot_be_are_one_sentence(options, message, toy_yaml, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", str(toy_yaml), "--run_id", "one", *options, *QUIET])
+    assert end.value.code == 1
+    assert message in capsys.readouterr().err
+
+
+def test_the_last_words_of_a_run_hold(toy_yaml, tmp_path, monkeypatch, capsys):
+    """Also beside a second ModelCheckpoint, without any validation, and without the optimiser's state."""
+    monkeypatch.chdir(tmp_path)
+    fit = ["fit", "--config", str(toy_yaml), *QUIET]
+    second = "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint"
+    main([*fit, "--run_id", "one", second])
+    assert (
+        "Test:      lightning test --ckpt_path runs/toy/one/checkpoints/best.ckpt" in capsys.readouterr().out
+    )
+    main([*fit, "--run_id", "two", "--trainer.max_steps=2", "--trainer.val_check_interval=4"])
+    said = capsys.readouterr().out
+    assert "Best:      none yet: no validation gave val/log_mel_distance" in said
+    assert "Test:      lightning test --ckpt_path runs/toy/two/checkpoints/last.ckpt" in said
+    main([*fit, "--run_id", "three", "--checkpoint.save_weights_only=true"])
+    said = capsys.readouterr().out
+    assert "Continue:" not in said and "Test:" in said
