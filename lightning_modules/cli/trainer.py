@@ -28,7 +28,7 @@ from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.cli.run_arguments import scan_arguments, with_run_config
 from lightning_modules.errors import ExperimentError, OptionError
 from lightning_modules.inference.density import DrawFromDensity
-from lightning_modules.loggers.run_loggers import run_loggers
+from lightning_modules.loggers.run_loggers import check_wandb, run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
 from lightning_modules.runs.config import explained_configs, with_links
 from lightning_modules.runs.folder import plan_run
@@ -186,6 +186,8 @@ class TrainerCLI(LightningCLI):
                 "folder",
                 "leave it out and say with runs_dir, experiment and run_id where the run goes",
             )
+        if options.trainer.logger in (None, True):
+            check_wandb(WandbOptions(project=options.wandb.project))
         check_devices(options.trainer.accelerator, options.trainer.devices)
         if self.subcommand == "fit" and self.checkpoint is not None and options.trainer.fast_dev_run:
             raise ExperimentError(

@@ -7,9 +7,14 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_modules.errors import OptionError
 from lightning_modules.loggers.csv_logger import RunCSVLogger
 from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
 from lightning_modules.runs.folder import Run
+
+MODES = ("online", "offline", "disabled", "shared")
+NOT_IN_PROJECT = "/\\#?%:"
+LONGEST_PROJECT = 128
 
 
 def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor: Monitor) -> list[Logger]:
@@ -31,6 +36,23 @@ def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor
 def wandb_loggers(trainer: pl.Trainer) -> list[WandbLogger]:
     """Those loggers of a Trainer that take tables, audio and images: W&B's."""
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
+def check_wandb(options: WandbOptions) -> None:
+    """Make sure that W&B will take its mode and the name of the project.
+
+    Raises:
+        OptionError: Naming what it would refuse after training has begun.
+    """
+    mode = wandb_mode()
+    if mode not in MODES:
+        raise OptionError(f"WANDB_MODE is {mode!r}", f"give one of {', '.join(MODES)}, or leave it unset")
+    project = options.project or os.environ.get("WANDB_PROJECT") or ""
+    if mode != "disabled" and (len(project) > LONGEST_PROJECT or set(project) & set(NOT_IN_PROJECT)):
+        raise OptionError(
+            f"The W&B project is {project!r}",
+            f"give --wandb.project a name of at most {LONGEST_PROJECT} characters, none of {NOT_IN_PROJECT}",
+        )
 
 
 def wandb_mode() -> str:

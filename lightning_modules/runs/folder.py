@@ -116,7 +116,8 @@ def plan_run(
             f"{existing.name}, which would be continued",
             "leave --run_id out, or copy the checkpoint out of its run folder to start a new run from it",
         )
-    for option, name in (("experiment", experiment), ("run_id", run_id)):
+    chosen = os.environ.get("WANDB_RUN_ID") or None
+    for option, name in (("experiment", experiment), ("run_id", run_id), ("WANDB_RUN_ID", chosen)):
         if name is not None and not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
             raise RunError(
                 f"{option} is {name!r}, which is not a plain folder name",

@@ -2,10 +2,13 @@
 
 import sys
 import time
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 
 def progress_bar() -> pl.callbacks.ProgressBar:
@@ -13,8 +16,46 @@ def progress_bar() -> pl.callbacks.ProgressBar:
     return TerminalProgress() if sys.stdout.isatty() else LineProgress()
 
 
+class Progress(NamedTuple):
+    """How far a training is.
+
+    Attributes:
+        done: Steps, or batches where the number of steps is not limited.
+        total: How many there will be; None if training is not limited.
+        unit: `step` or `batch`.
+    """
+
+    done: int
+    total: int | None
+    unit: str
+
+    def seconds_left(self, first: int, seconds: float) -> float | None:
+        """Time until the end, as this process came from `first` to here in `seconds`; None if unknown."""
+        if self.total is None or self.done <= first:
+            return None
+        return max(self.total - self.done, 0) * seconds / (self.done - first)
+
+
+def progress_of(trainer: pl.Trainer, batches_per_epoch: float) -> Progress:
+    """How far `trainer` is, of `max_steps` if they are limited, else of its epochs' batches."""
+    if trainer.max_steps > 0:
+        return Progress(trainer.global_step, trainer.max_steps, "step")
+    done = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+    epochs = trainer.max_epochs if trainer.max_epochs is not None else -1
+    limited = epochs > 0 and batches_per_epoch != float("inf")
+    return Progress(done, max(round(epochs * batches_per_epoch), done) if limited else None, "batch")
+
+
+def epoch_text(trainer: pl.Trainer) -> str:
+    """`epoch 2/10`, or `epoch 2` where their number is not limited."""
+    limit = trainer.max_epochs if trainer.max_epochs is not None else -1
+    return f"epoch {trainer.current_epoch + 1}" + (f"/{limit}" if limit > 0 else "")
+
+
 class TerminalProgress(RichProgressBar):
-    """A live bar that redraws by the clock, so that fast steps do not wait for the terminal.
+    """A live bar of the whole training, with the time that is left.
+
+    It redraws by the clock, so that fast steps do not wait for the terminal.
 
     Args:
         redraw_seconds: Time between redraws.
@@ -31,6 +72,43 @@ class TerminalProgress(RichProgressBar):
         if hard or now - self._last_redraw >= self.redraw_seconds:
             self._last_redraw = now
             super().refresh(hard)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Name the epoch; the bar goes on."""
+        if self.is_enabled and self.progress is not None:
+            if self.train_progress_bar_id is None:
+                self._initialize_train_progress_bar_id()
+            assert self.train_progress_bar_id is not None
+            self.progress.update(
+                self.train_progress_bar_id, description=self._get_train_description(trainer.current_epoch)
+            )
+        self.refresh()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Move on."""
+        if self.is_enabled and self.train_progress_bar_id is None:
+            self._initialize_train_progress_bar_id()
+        self._update(self.train_progress_bar_id, progress_of(trainer, self.total_train_batches).done)
+        self._update_metrics(trainer, pl_module)
+        self.refresh()
+
+    def _initialize_train_progress_bar_id(self) -> None:
+        """One bar for the whole training; Lightning begins one with each epoch."""
+        state = progress_of(self.trainer, self.total_train_batches)
+        description = self._get_train_description(self.trainer.current_epoch)
+        # rich takes None for a bar without an end, for which Lightning's hint has infinity
+        self.train_progress_bar_id = self._add_task(state.total, description)  # type: ignore[arg-type]
+        self._update(self.train_progress_bar_id, state.done)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{epoch_text(self.trainer).capitalize():{len(self.validation_description)}}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Values that the module logged with `prog_bar=True`, without the logger's version number."""
@@ -50,7 +128,8 @@ class LineProgress(pl.callbacks.ProgressBar):
         self.every_seconds = every_seconds
         self._enabled = True
         self._last_line = float("-inf")
-        self._epoch_start = 0.0
+        self._start = 0.0
+        self._first = 0
 
     def disable(self) -> None:
         """Called in all processes but the first."""
@@ -60,47 +139,49 @@ class LineProgress(pl.callbacks.ProgressBar):
         """Undo `disable`."""
         self._enabled = True
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock of the epoch."""
-        self._epoch_start = time.monotonic()
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+        self._first = progress_of(trainer, self.total_train_batches).done
 
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: object,
+        outputs: STEP_OUTPUT,
         batch: object,
         batch_idx: int,
     ) -> None:
         """Print a line if it is time."""
-        now = time.monotonic()
-        if self._enabled and now - self._last_line >= self.every_seconds:
-            self._last_line = now
-            rate = (batch_idx + 1) / max(now - self._epoch_start, 1e-9)
-            self._print_line(
-                trainer, pl_module, f"batch {batch_idx + 1}/{self.total_train_batches}", f"{rate:.2f}/s"
-            )
+        self._print_line(trainer, pl_module, "")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print a line with the new figures, if it is time."""
-        now = time.monotonic()
-        if self._enabled and not trainer.sanity_checking and now - self._last_line >= self.every_seconds:
-            self._last_line = now
-            self._print_line(trainer, pl_module, "validated", "")
+        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
+            self._print_line(trainer, pl_module, "validated")
 
-    def _print_line(self, trainer: pl.Trainer, pl_module: pl.LightningModule, what: str, rate: str) -> None:
+    def _print_line(self, trainer: pl.Trainer, pl_module: pl.LightningModule, what: str) -> None:
+        now = time.monotonic()
+        if not self._enabled or now - self._last_line < self.every_seconds:
+            return
+        self._last_line = now
         metrics = self.get_metrics(trainer, pl_module)
         figures = [
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in metrics.items()
             if name != "v_num"
         ]
-        epochs = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
-        parts = [
-            f"epoch {trainer.current_epoch + 1}{epochs}",
-            what,
-            f"step {trainer.global_step}",
-            rate,
-            *figures,
-        ]
+        parts = [epoch_text(trainer), *self._pace(trainer, now), what, *figures]
         print("  ".join(part for part in parts if part), flush=True)
+
+    def _pace(self, trainer: pl.Trainer, now: float) -> list[str]:
+        """`step 120/1200`, steps per second, and the time that is left, as far as they are known."""
+        state = progress_of(trainer, self.total_train_batches)
+        seconds = max(now - self._start, 1e-9)
+        texts = [f"{state.unit} {state.done}" + (f"/{state.total}" if state.total else "")]
+        if state.done > self._first:
+            texts.append(f"{(state.done - self._first) / seconds:.2f}/s")
+        left = state.seconds_left(self._first, seconds)
+        if left is not None:
+            texts.append(f"{timedelta(seconds=round(left))} left")
+        return texts

@@ -1,11 +1,13 @@
 """W&B without prompts and crashes, and a CSV file beside it."""
 
+import re
 from pathlib import Path
 
 import pytest
 import wandb
 from lightning.pytorch.loggers import CSVLogger
 
+from lightning_modules.cli import main
 from lightning_modules.loggers import wandb_logger
 from lightning_modules.loggers.run_loggers import run_loggers, wandb_mode
 from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
@@ -113,3 +115,24 @@ def test_failing_wandb_falls_back_and_training_goes_on(
     assert tried == ["online", "offline", "disabled"]
     assert said == ["W&B: cannot start online (no network)", "W&B: cannot start offline (no network)"]
     assert logger.where is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WANDB_MODE", "off", "WANDB_MODE is 'off'(.|\n)*online, offline, disabled"),
+        ("WANDB_PROJECT", "a/b:c", "The W&B project is 'a/b:c'"),
+        ("WANDB_RUN_ID", "my run/1", "WANDB_RUN_ID is 'my run/1', which is not a plain folder name"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_before_anything_starts(
+    name, value, message, toy_yaml, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", str(toy_yaml)])
+    assert end.value.code == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "runs").exists()
