@@ -7,10 +7,10 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-NAMES = ["01_explore_maestro", "02_vae_latent_space", "03_wavegan", "04_compare_runs"]
+NAMES = ["01_explore_maestro", "02_vae_latent_space", "03_wavegan", "04_compare_runs", "05_notes_to_sound"]
 
 
-def test_they_are_the_four_of_the_readme():
+def test_they_are_the_five_of_the_readme():
     assert [path.stem for path in NOTEBOOKS] == NAMES
     readme = (NOTEBOOKS[0].parents[1] / "README.md").read_text()
     positions = [readme.index(f"notebooks/{name}.ipynb") for name in NAMES]
@@ -49,12 +49,14 @@ def environment(runs, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
 
 
-SLOWEST = "03_wavegan"
+PICTURES = dict(zip(NAMES, (4, 5, 4, 1, 5), strict=True))
+SOUNDS = dict(zip(NAMES, (7, 10, 3, 0, 5), strict=True))
+SLOWEST = ("03_wavegan", "05_notes_to_sound")
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem == SLOWEST else ()) for path in NOTEBOOKS],
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in SLOWEST else ()) for path in NOTEBOOKS],
     ids=lambda path: path.stem,
 )
 def test_each_runs_from_the_first_cell_to_the_last(path, runs, environment):
@@ -70,12 +72,6 @@ def test_each_runs_from_the_first_cell_to_the_last(path, runs, environment):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     shown = [key for output in outputs for key in output.get("data", ())]
     assert "text/html" in shown
-    pictures = {"01_explore_maestro": 4, "02_vae_latent_space": 5, "03_wavegan": 4, "04_compare_runs": 1}
-    assert shown.count("image/png") >= pictures[path.stem]
+    assert shown.count("image/png") >= PICTURES[path.stem]
     sound = sum(str(output.get("data", {}).get("text/html", "")).count("<audio") for output in outputs)
-    assert (
-        sound
-        >= {"01_explore_maestro": 7, "02_vae_latent_space": 10, "03_wavegan": 3, "04_compare_runs": 0}[
-            path.stem
-        ]
-    )
+    assert sound >= SOUNDS[path.stem]
