@@ -37,9 +37,9 @@ def test_samples_without_notes_are_called_noise(tmp_path, monkeypatch, capsys):
     soundfile.write(folder / "clip_0_original.wav", tone, 8000)
     soundfile.write(folder / "sample_0.wav", tone, 8000)
     fit(tmp_path / "run", RunCheckpoint(), RunSummary())
-    assert "noise" not in capsys.readouterr().out
+    assert "nearer to noise" not in capsys.readouterr().out
     soundfile.write(folder / "sample_0.wav", noise, 8000)
     fit(tmp_path / "run", RunCheckpoint(), RunSummary())
     text = capsys.readouterr().out
-    assert "without notes: tonality 0.5 nats (noise has 0.5, the recordings " in text
+    assert "nearer to noise than to notes: tonality 0.5 nats, of noise 0.5, of recordings " in text
     assert "Music:     lightning fit --config experiments/note_prior.yaml" in text
