@@ -7,20 +7,13 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from datamodules.batch import Batch, NoteBatch
-from lightning_modules.audio.notes import HeardNotes
 from lightning_modules.base import GenerativeModule
 from lightning_modules.errors import OptionError
+from lightning_modules.inference.note_thresholds import UnseenNotes
 from lightning_modules.losses.terms import Term, weighted_sum
 from lightning_modules.losses.transcription import note_targets, transcription_losses
-from lightning_modules.metrics.note_scores import note_f_score, velocity_correlation
-from lightning_modules.networks.note_picker import pick_notes
 from lightning_modules.networks.transcriber import NoteLogits, Transcriber
 from lightning_modules.optimization import with_scheduler
-
-ONSET_THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
-SOUNDING_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
-MOST_CLIPS = 32
-"""Validation clips, of each device, that thresholds are chosen on."""
 
 
 class PianoTranscriber(GenerativeModule):
@@ -67,7 +60,7 @@ class PianoTranscriber(GenerativeModule):
         self.velocity_weight = velocity_weight
         self.onset_weight = onset_weight
         self.lr_scheduler = lr_scheduler
-        self._heard: list[tuple[NoteLogits, HeardNotes]] = []
+        self._unseen = UnseenNotes(transcriber, sample_rate)
 
     def forward(self, waveform: Tensor) -> NoteLogits:
         """See `Transcriber.forward`."""
@@ -84,36 +77,30 @@ class PianoTranscriber(GenerativeModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the notes heard in the last validation."""
-        self._heard = []
+        self._unseen = UnseenNotes(self.transcriber, self.sample_rate)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the losses, and keep what is heard, for the thresholds."""
         logits = self(batch.waveform)
         self._loss("val", batch, logits)
-        for index, played in enumerate(played_in(batch, self.sample_rate)):
-            if len(self._heard) < MOST_CLIPS:
-                clip = NoteLogits(*(part[index : index + 1].cpu() for part in logits))
-                self._heard.append((clip, played))
+        self._unseen.add(batch, logits)
 
     def on_validation_epoch_end(self) -> None:
         """Choose the thresholds, and log the scores that they give."""
-        if not self._heard:
+        if not self._unseen.clips:
             return
-        kept = self.transcriber.sounding_threshold.item()
-        onset = self._best([(each, kept) for each in ONSET_THRESHOLDS], with_offsets=False)[0]
-        self.transcriber.set_thresholds(*self._best([(onset, each) for each in SOUNDING_THRESHOLDS], True))
-        for name, value in self._scores(self._heard).items():
+        self._unseen.choose_thresholds(self._mean)
+        for name, value in self._unseen.scores().items():
             self.log(f"val/{name}", value, prog_bar=name == "note_f_score", sync_dist=True)
-        self._heard = []
+        self._unseen.clips.clear()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the scores with the thresholds of the checkpoint."""
         logits = self(batch.waveform)
-        clips = [
-            NoteLogits(*(part[index : index + 1].cpu() for part in logits)) for index in range(len(batch[0]))
-        ]
-        found = self._scores(list(zip(clips, played_in(batch, self.sample_rate), strict=True)))
-        self.log_evaluation({f"test/{name}": value for name, value in found.items()}, len(clips))
+        heard = UnseenNotes(self.transcriber, self.sample_rate, len(batch.waveform))
+        heard.add(batch, logits)
+        found = heard.scores()
+        self.log_evaluation({f"test/{name}": value for name, value in found.items()}, len(batch.waveform))
 
     def _loss(self, stage: str, batch: Batch, logits: NoteLogits) -> Tensor:
         notes = notes_of(batch)
@@ -132,36 +119,9 @@ class PianoTranscriber(GenerativeModule):
             self.log_training("loss", loss, figures)
         return loss
 
-    def _best(self, choices: list[tuple[float, float]], with_offsets: bool) -> tuple[float, float]:
-        """The thresholds with the best mean F-score of what was heard, on all devices."""
-        means = []
-        for choice in choices:
-            self.transcriber.set_thresholds(*choice)
-            found = [
-                note_f_score(each, pick_notes(self.transcriber, clip), with_offsets)
-                for clip, each in self._heard
-            ]
-            means.append(sum(found) / len(found))
-        table = torch.tensor(means, device=self.device)
-        if self._trainer is not None:
-            table = self.trainer.strategy.reduce(table, reduce_op="mean")
-        return choices[int(table.argmax())]
-
-    def _scores(self, clips: list[tuple[NoteLogits, HeardNotes]]) -> dict[str, Tensor]:
-        """Means over clips; the correlation over those that have one."""
-        pairs = [(played, pick_notes(self.transcriber, logits)) for logits, played in clips]
-        correlations = torch.tensor([velocity_correlation(*pair) for pair in pairs], device=self.device)
-        return {
-            "note_f_score": _mean([note_f_score(*pair) for pair in pairs], self.device),
-            "note_offset_f_score": _mean(
-                [note_f_score(*pair, with_offsets=True) for pair in pairs], self.device
-            ),
-            "velocity_correlation": correlations.nanmean().nan_to_num(0.0),
-        }
-
-
-def _mean(values: list[float], device: torch.device) -> Tensor:
-    return torch.tensor(values, device=device).mean()
+    def _mean(self, values: Tensor) -> Tensor:
+        """Over all devices."""
+        return values if self._trainer is None else self.trainer.strategy.reduce(values, reduce_op="mean")
 
 
 def notes_of(batch: Batch) -> NoteBatch:
@@ -176,17 +136,3 @@ def notes_of(batch: Batch) -> NoteBatch:
             "set data.init_args.with_notes to true",
         )
     return batch.notes
-
-
-def played_in(batch: Batch, sample_rate: int) -> list[HeardNotes]:
-    """The notes struck within each clip of a batch, with the ends of their sounds."""
-    notes, seconds = notes_of(batch), batch.waveform.shape[-1] / sample_rate
-    onset = notes.onset_seconds(sample_rate)
-    inside = notes.mask & (onset >= 0.0) & (onset < seconds)
-    columns = (onset, notes.pitch, notes.sounding_offset, notes.velocity)
-    onset, pitch, offset, velocity = (each.double().cpu() for each in columns)
-    rows = torch.stack([onset, pitch, offset, velocity], dim=-1)  # (B, M, 4)
-    return [
-        HeardNotes.from_rows([tuple(row) for row in clip[kept].tolist()])
-        for clip, kept in zip(rows, inside.cpu(), strict=True)
-    ]

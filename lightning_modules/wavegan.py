@@ -14,6 +14,7 @@ from lightning_modules.audio.framing import cut_into_clips, padded_to_frames, sp
 from lightning_modules.base import HasLatents, LatentModule, Reconstructs, RendersNotes, Samples, resynthesise
 from lightning_modules.compatibility import check_wavegan, require_latent_generator
 from lightning_modules.errors import OptionError
+from lightning_modules.inference.note_thresholds import UnseenNotes
 from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
 from lightning_modules.losses.feature_mapping import FeatureMapping, feature_matching
 from lightning_modules.losses.gradient_penalty import GradientPenalty
@@ -24,7 +25,7 @@ from lightning_modules.networks.feature_encoder import FeatureEncoder
 from lightning_modules.networks.generator import FeatureGenerator, LatentGenerator
 from lightning_modules.networks.heads import FeatureHead, ScoreHead
 from lightning_modules.networks.note_generator import NoteGenerator
-from lightning_modules.networks.transcriber import NoteConverter
+from lightning_modules.networks.transcriber import NoteConverter, Transcriber
 from lightning_modules.networks.trunk import FeatureMaps, Trunk
 from lightning_modules.numerics.moving_average import MovingAverage
 from lightning_modules.numerics.processes import gather, uniform_noise
@@ -46,8 +47,9 @@ class WaveGAN(LatentModule):
     - Conditional on notes, with a `NoteGenerator`: G turns the notes of a batch into y, and the same losses
       compare it with the recording x. F may be a `transcriber`, which converts waveforms to notes: it learns
       on recordings, with the notes that were played, and on what G made, with those that it was made from,
-      and the feature mapping is the distance of F(y) from these. With all weights of critics at 0 they are
-      neither asked nor trained.
+      and the feature mapping is the distance of F(y) from these. A `Transcriber` gets its thresholds from the
+      validation split, where `val/transcriber_note_f_score` and its like are logged. With all weights of
+      critics at 0 they are neither asked nor trained.
 
     Steps, in `max_steps`, logs, checkpoints and learning-rate schedules, are generator updates. A training
     batch is one generator update; it is cut into as many parts as the schedule may ask for critic updates,
@@ -161,6 +163,7 @@ class WaveGAN(LatentModule):
         self.latent_hop_samples = getattr(generator, "hop_samples", clip_samples)
         self.differentiated_twice = ("trunk", "score_head") if gradient_penalty is not None else ()
         check_wavegan(self)
+        self._unseen: UnseenNotes | None = None
         self.average = None if ema_decay is None else MovingAverage(self._synthesis(), ema_decay)
 
     def _lacking(self) -> frozenset[type]:
@@ -355,9 +358,26 @@ class WaveGAN(LatentModule):
         self.log("train/critic_accuracy", accuracy)
         return float(accuracy) if is_needed else 0.5  # a GPU is not waited for without need
 
+    def on_validation_epoch_start(self) -> None:
+        """Forget what the transcriber heard in the last validation."""
+        if self.has_critic and isinstance(self.transcriber, Transcriber):
+            self._unseen = UnseenNotes(self.transcriber, self.sample_rate)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log what the critic makes of unseen clips; if it accepts training clips alone, it overfits."""
         self._log_unseen_scores("val", batch)
+        if self._unseen is not None:
+            self._unseen.add(batch, self._unseen.transcriber(batch.waveform))
+
+    def on_validation_epoch_end(self) -> None:
+        """Choose the transcriber's thresholds, and log how well it hears the recordings with them."""
+        if self._unseen is not None and self._unseen.clips:
+            self._unseen.choose_thresholds(
+                lambda values: self.trainer.strategy.reduce(values, reduce_op="mean")
+            )
+            for name, value in self._unseen.scores().items():
+                self.log(f"val/transcriber_{name}", value, sync_dist=True)
+        self._unseen = None
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The same for the test split."""

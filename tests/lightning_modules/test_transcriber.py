@@ -10,8 +10,8 @@ from lightning.pytorch import LightningDataModule, Trainer
 from datamodules.batch import Batch, NoteBatch
 from lightning_modules.base import can_reconstruct, can_sample, load_module
 from lightning_modules.errors import OptionError
-from lightning_modules.networks.transcriber import NoteLogits, Transcriber
-from lightning_modules.transcriber import PianoTranscriber, played_in
+from lightning_modules.networks.transcriber import Transcriber
+from lightning_modules.transcriber import PianoTranscriber
 
 RATE, CLIP = 8000, 8192
 
@@ -92,35 +92,6 @@ def test_thresholds_are_of_the_validation_split_and_in_the_checkpoint(trained, t
     waveform = make_batch(7).waveform
     for one, other in zip(opened(waveform), module.eval()(waveform), strict=True):
         torch.testing.assert_close(one, other)
-
-
-def test_the_thresholds_chosen_are_the_best():
-    module = make_module()
-    batch = make_batch()
-    played = played_in(batch, RATE)[:1]
-    onset = torch.full((1, 88, 80), 0.01)
-    sounding = torch.full_like(onset, 0.9)
-    for begin, pitch in zip(played[0].onset, played[0].pitch, strict=True):
-        onset[0, pitch - 21, round(begin * RATE / module.transcriber.hop_samples)] = 0.42
-    onset[0, 80, 5] = 0.33  # a false alarm
-    logits = NoteLogits(onset.logit(), sounding.logit(), torch.zeros_like(onset))
-    module._heard = [(logits, played[0])]
-    module.log = lambda *arguments, **options: None
-    module.on_validation_epoch_end()
-    assert module.transcriber.onset_threshold.item() == pytest.approx(0.35)
-
-
-def test_notes_played_by_hand():
-    batch = make_batch()
-    notes = batch.notes._replace(mask=torch.tensor([[True, False]] * 4))
-    notes.onset_sample[1] = -1
-    first, second, *_ = played_in(batch._replace(notes=notes), RATE)
-    assert first.pitch.tolist() == [notes.pitch[0, 0].item()]
-    assert first.onset[0] == pytest.approx(
-        (notes.onset_sample[0, 0].item() + notes.onset_fraction[0, 0].item()) / RATE
-    )
-    assert first.offset[0] == pytest.approx(notes.sounding_offset[0, 0].item())
-    assert len(second.pitch) == 0  # struck before the clip
 
 
 def test_without_notes_the_option_is_named():

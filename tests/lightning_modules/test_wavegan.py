@@ -671,6 +671,15 @@ def test_f_learns_real_and_generated_notes_and_g_is_told_what_f_hears():
     assert logged["train/weighted/feature_mapping"] == pytest.approx(0.5 * logged["train/feature_mapping"])
 
 
+def test_f_gets_its_thresholds_from_unseen_pieces():
+    model = make_hearing_player()
+    model.transcriber.set_thresholds(0.0, 0.0)
+    trainer, _ = fit(model, steps=2, validation=note_loader(2), limit_val_batches=2, val_check_interval=2)
+    assert model.transcriber.onset_threshold.item() >= 0.15 - 1e-6
+    assert model.transcriber.sounding_threshold.item() >= 0.2 - 1e-6
+    assert 0.0 <= trainer.callback_metrics["val/transcriber_note_f_score"] <= 1.0
+
+
 def test_f_has_a_learning_rate_of_its_own():
     model = make_hearing_player(transcriber_learning_rate=0.5)
     _, critic = [entry["optimizer"] for entry in model.configure_optimizers()]
