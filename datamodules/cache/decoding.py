@@ -149,10 +149,10 @@ def _mixed_blocks(
                 f"of {file.frames / file.samplerate:.1f} s",
                 _RESTORE,
             )
-        if file.subtype in _FLOAT_SUBTYPES and not (np.abs(block) < _INFINITE).all():
+        if file.subtype in _FLOAT_SUBTYPES and not (finite := np.abs(block) < _INFINITE).all():
+            place = position + int(np.argmin(finite.reshape(len(block), -1).all(1)))
             raise AudioError(
-                f"{name}: NaN or infinite samples after {position / file.samplerate:.1f} s",
-                _RESTORE,
+                f"{name}: a sample is NaN or infinite at {place / file.samplerate:.2f} s", _RESTORE
             )
         position += len(block)
         yield _mix(block, channels)

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -18,6 +19,11 @@ from datamodules.files import whole_file
 from lightning_modules.errors import AudioFileError
 
 _CHUNK_FRAMES = 1 << 16
+_PROMISE = re.compile(r"(?:data|SSND) : (\d+) \(should be (\d+)\)")
+"""What libsndfile notes of a WAV or AIFF file that is shorter than its header says, in bytes."""
+_UNKNOWN_LENGTH = 0x7FFFFFFF - 4096
+"""Lengths from here on stand for "unknown" in files that were written to a pipe."""
+_OGG_PAGE_BYTES = 65_307
 _OTHER_FILE = "give a file that plays, or convert it to WAV"
 
 
@@ -87,13 +93,27 @@ class AudioSource:
 
     def _frames(self) -> Iterator[NDArray[np.float32]]:
         while len(frames := self._read()):
-            if not np.isfinite(frames).all():
+            bad = np.flatnonzero(~np.isfinite(frames).all(1))
+            if len(bad):
+                place = (self.num_samples + int(bad[0])) / self.sample_rate
                 raise AudioFileError(
-                    f"{shown(self.path)}: NaN or infinite samples after {self._seconds():.1f} s",
+                    f"{shown(self.path)}: a sample is NaN or infinite at {place:.2f} s",
                     "mend or cut the recording",
                 )
             self.num_samples += len(frames)
             yield np.ascontiguousarray(frames.T)
+
+        if self._is_cut_off():
+            print(f"warning: {shown(self.path)} is cut off after {self._seconds():.2f} s", flush=True)
+
+    def _is_cut_off(self) -> bool:
+        """Whether the file promises more than was read; a length that a pipe left open promises nothing."""
+        if self._file.format == "OGG":
+            return not _ends_as_ogg(self._raw)
+        if self.num_samples < self._file.frames:
+            return True
+        told = _PROMISE.search(self._file.extra_info)
+        return told is not None and int(told[2]) < int(told[1]) < _UNKNOWN_LENGTH
 
     def _read(self) -> NDArray[np.float32]:
         try:
@@ -106,6 +126,17 @@ class AudioSource:
 
     def _seconds(self) -> float:
         return self.num_samples / self.sample_rate
+
+
+def _ends_as_ogg(file: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file says that it is the last."""
+    position = file.tell()
+    file.seek(0, os.SEEK_END)
+    file.seek(-min(file.tell(), _OGG_PAGE_BYTES), os.SEEK_END)
+    end = file.read()
+    file.seek(position)
+    last = end.rfind(b"OggS")
+    return 0 <= last < len(end) - 5 and bool(end[last + 5] & 4)
 
 
 def resampled(

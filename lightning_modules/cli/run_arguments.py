@@ -30,7 +30,9 @@ def with_run_config(arguments: list[str]) -> list[str]:
     found = scan_arguments(arguments)
     if found.ckpt_path is None or all(describe(found.config, section) for section in ("model", "data")):
         return arguments
-    checkpoint = find_checkpoint(found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id)
+    checkpoint = find_checkpoint(
+        found.ckpt_path, Path(found.runs_dir), found.experiment, found.run_id, arguments[0]
+    )
     folder = run_of_checkpoint(checkpoint) if checkpoint else None
     if checkpoint is None or (folder is None and found.model is not None):
         return arguments

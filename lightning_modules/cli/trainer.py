@@ -173,7 +173,9 @@ class TrainerCLI(LightningCLI):
         experiment = options.experiment or (self.config_files[0].stem if self.config_files else "unnamed")
         self.checkpoint = None
         if options.ckpt_path is not None:
-            self.checkpoint = find_checkpoint(options.ckpt_path, runs_dir, experiment, options.run_id)
+            self.checkpoint = find_checkpoint(
+                options.ckpt_path, runs_dir, experiment, options.run_id, str(self.subcommand)
+            )
         if options.fall_back:
             self.checkpoint = readable_checkpoint(self.checkpoint)
         again = options.ckpt_path == AUTO  # even a run that was killed before its first checkpoint

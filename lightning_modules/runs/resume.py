@@ -9,6 +9,7 @@ from lightning_modules.runs.folder import (
     CHECKPOINT_FOLDER,
     INTERRUPTED_NAME,
     LAST_NAME,
+    checkpoint_in,
     latest_config,
 )
 
@@ -19,23 +20,39 @@ AUTO = "auto"
 
 
 def find_checkpoint(
-    ckpt_path: str, runs_dir: Path, experiment: str | None, run_id: str | None = None
+    ckpt_path: str,
+    runs_dir: Path,
+    experiment: str | None,
+    run_id: str | None = None,
+    verb: str = "fit",
 ) -> Path | None:
     """Turn the option `ckpt_path` into a file.
 
     Args:
-        ckpt_path: A path; `last` or `best` for the newest run that has one, or for the run `run_id`; `auto`
+        ckpt_path: A path; the folder of a run, for its last checkpoint to train on from, its best for other
+            verbs; `last` or `best` for the newest run that has one, or for the run `run_id`; `auto`
             for the last of the run `run_id`, or none if there is none yet.
         runs_dir: Folder of all experiments.
         experiment: Where to look; None looks in all experiments.
         run_id: Which run to look in; None looks in all.
+        verb: What is done with it.
 
     Raises:
         RunError: If there is no such file, or `auto` comes without `run_id`.
         CheckpointError: If it cannot be told which checkpoint of a run is the last, for one is damaged.
     """
     if ckpt_path not in ("last", "best", AUTO):
-        return _existing(ckpt_path)
+        folder = Path(ckpt_path).expanduser()
+        if not (folder / CHECKPOINT_FOLDER).is_dir():
+            return _existing(ckpt_path)
+        if verb != "fit":
+            return checkpoint_in(folder).absolute()
+        runs_dir, experiment, run_id = (
+            folder.absolute().parents[1],
+            folder.absolute().parent.name,
+            folder.name,
+        )
+        ckpt_path = "last"
     if ckpt_path == AUTO and run_id is None:
         raise RunError(
             "--ckpt_path auto goes on with a run of a given name, or starts it, but no name is given",

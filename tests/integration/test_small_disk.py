@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,9 @@ class Filler(ToyModule):
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         disk = Path(self.trainer.default_root_dir).parents[1]
         if self.global_step == 5:
-            fill(disk, self.how)
+            remount(disk, "ro") if self.how == "read-only" else fill(disk, self.how)
         if self.global_step == 9:
-            free(disk)
+            remount(disk, "rw") if self.how == "read-only" else free(disk)
 
 
 def fill(disk: Path, how: str) -> None:
@@ -50,6 +51,10 @@ def fill(disk: Path, how: str) -> None:
                 if how == "bytes":
                     while True:
                         os.write(file.fileno(), bytes(4096))
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 def free(disk: Path) -> None:
@@ -68,11 +73,13 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("how", ["bytes", "files"])
+@pytest.mark.parametrize("how", ["bytes", "files", "read-only"])
 def test_training_goes_on_and_keeps_the_last_good_checkpoint(
     how: str, disk: Path, toy_yaml: Path, monkeypatch: pytest.MonkeyPatch, recwarn
 ) -> None:
     monkeypatch.setenv("LIGHTNING_TRUST", f"toy_experiment,{Filler.__module__}")
+    if how == "read-only":  # a lock is a file that is open for writing, which keeps Linux from remounting
+        monkeypatch.setattr("lightning_modules.cli.trainer.training_alone", lambda folder: nullcontext())
     config = toy_yaml.read_text().replace("toy_experiment.ToyModule", f"{Filler.__module__}.Filler")
     start, _, end = config.partition("    network:\n      class_path: toy_experiment.Scale\n")
     logger = "  callbacks:\n    - class_path: lightning_modules.callbacks.audio_logger.AudioLogger\n"
@@ -87,3 +94,15 @@ def test_training_goes_on_and_keeps_the_last_good_checkpoint(
     assert not list(disk.rglob("*.part"))
     _, rows = read_rows(disk / "toy/one/metrics/version_0/metrics.csv")
     assert {row["step"] for row in rows} == {str(step) for step in range(12)}, "every step's figures"
+
+
+@pytest.mark.parametrize("how", ["bytes", "files", "read-only"])
+def test_a_disk_that_is_full_at_the_start_is_one_sentence(
+    how: str, disk: Path, toy_yaml: Path, capsys: pytest.CaptureFixture
+) -> None:
+    remount(disk, "ro") if how == "read-only" else fill(disk, how)
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", str(toy_yaml), "--run_id", "one", "--runs_dir", str(disk), *QUIET])
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert "error: Cannot write" in said and "--runs_dir" in said

@@ -18,6 +18,8 @@ from lightning_modules.audio.files import AudioSource, shown
 from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
 from lightning_modules.errors import AudioFileError
 
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+
 if TYPE_CHECKING:
     from lightning_modules.inference.reconstruction import FileReconstructor
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     """Which files, and in what form they come out."""
     add_tool_arguments(parser)
-    parser.add_argument("files", type=str, nargs="+", help="Sound files.")
+    parser.add_argument("files", type=str, nargs="+", help="Sound files, or folders of them.")
     parser.add_argument(
         "--original_rate", action="store_true", help="Write at the file's sample rate, not the model's."
     )
@@ -44,6 +46,7 @@ def run(options: jsonargparse.Namespace) -> None:
     """
     from lightning_modules.inference.reconstruction import FileReconstructor  # which takes seconds to import
 
+    options.files = [str(path) for name in options.files for path in sound_files(Path(name))]
     check_at_least("block_seconds", options.block_seconds, 0.0, exclusive=True)
     module = open_module(options)
     reconstructor = FileReconstructor(module, options.block_seconds)
@@ -66,6 +69,23 @@ def run(options: jsonargparse.Namespace) -> None:
     print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
     if failures:
         raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
+
+
+def sound_files(path: Path) -> list[Path]:
+    """The sound files in a folder, by name; a path that is no folder as it is.
+
+    Raises:
+        AudioFileError: If the folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
+    if not found:
+        raise AudioFileError(
+            f"{shown(path)} holds no sound files ({', '.join(SUFFIXES)})",
+            "give sound files or another folder",
+        )
+    return found
 
 
 def reconstruct_one(

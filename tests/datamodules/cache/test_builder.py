@@ -202,7 +202,7 @@ def test_bad_recordings_are_all_listed_and_the_good_ones_kept(
     assert text.startswith("5 recording(s) cannot be used (max_bad_performances=0):\n")
     assert "absent.wav: no such file\n" in text
     assert "empty.wav: the file is empty (0 bytes)\n" in text
-    assert "nan.wav: NaN or infinite samples after 0.0 s\n" in text
+    assert "nan.wav: a sample is NaN or infinite at 0.00 s\n" in text
     assert "rate.wav: lasts 15.0 s, but the catalogue says 30.0 s: truncated, or a wrong sample rate" in text
     assert "truncated.wav: truncated, 252,844 bytes of the audio it announces are missing" in text
     assert "set max_bad_performances=5 to go on without them (everything else is already cached)" in text

@@ -161,7 +161,7 @@ def test_values_that_are_not_finite(tmp_path: Path, bad: float) -> None:
     waveform = np.zeros(100_000, dtype=np.float32)
     waveform[90_000] = bad
     soundfile.write(tmp_path / "x.wav", waveform, 44_100, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"NaN or infinite samples after 1\.5 s"):
+    with pytest.raises(AudioError, match=r"a sample is NaN or infinite at"):
         convert(tmp_path / "x.wav")
 
 

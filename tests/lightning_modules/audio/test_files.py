@@ -65,8 +65,8 @@ def broken_files(folder: Path) -> dict[Path, str]:
     for name, waveform, text in (
         ("no_samples.wav", np.zeros(0), "holds no audio"),
         ("one_at_44100.wav", np.zeros(1), "less than one sample at 16000 Hz"),
-        ("nan.wav", np.full(50_000, np.nan), "NaN or infinite samples after 0.0 s"),
-        ("late_inf.wav", np.append(np.zeros(70_000), np.inf), "NaN or infinite samples after 1.5 s"),
+        ("nan.wav", np.full(50_000, np.nan), "a sample is NaN or infinite at 0.00 s"),
+        ("late_inf.wav", np.append(np.zeros(70_000), np.inf), "a sample is NaN or infinite at 1.59 s"),
     ):
         soundfile.write(folder / name, waveform, 44100, subtype="FLOAT")
         found[folder / name] = text
@@ -135,3 +135,27 @@ def test_a_stream_gets_the_length_that_is_known_at_its_end(length):
 def test_the_same_rate_changes_nothing():
     chunks = [np.ones((2, 3), "float32")]
     assert next(resampled(iter(chunks), 8000, 8000)) is chunks[0]
+
+
+@pytest.mark.parametrize("kind", ["wav", "ogg", "mp3", "aiff"])
+def test_a_file_that_is_cut_off_says_so(kind, tmp_path, capsys):
+    path = tmp_path / f"a.{kind}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 160_000), 16_000)
+    whole = path.read_bytes()
+    for content, said in ((whole, False), (whole[: len(whole) // 2], True)):
+        path.write_bytes(content)
+        with AudioSource(path) as source:
+            assert sum(chunk.shape[1] for chunk in source.chunks()) == source.num_samples
+        assert ("is cut off after" in capsys.readouterr().out) is said
+
+
+def test_a_length_that_a_pipe_left_open_is_no_promise(tmp_path, capsys):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full(1600, 0.5), 16_000, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[4:8] = content[place : place + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    with AudioSource(path) as source:
+        assert sum(chunk.shape[1] for chunk in source.chunks()) == 1600
+    assert capsys.readouterr().out == ""

@@ -45,6 +45,17 @@ def test_within_a_run_steps_count_and_not_the_clock(tmp_path: Path) -> None:
     assert find_checkpoint("last", tmp_path, "vae") == later
 
 
+def test_the_folder_of_a_run_means_its_last_to_train_and_its_best_to_score(tmp_path: Path) -> None:
+    last = make_checkpoint(tmp_path, "one", "last.ckpt", 9, 100)
+    best = make_checkpoint(tmp_path, "one", "best.ckpt", 5, 100)
+    make_checkpoint(tmp_path, "two", "last.ckpt", 3, 200)
+    folder = str(tmp_path / "vae" / "one")
+    assert find_checkpoint(folder, Path("runs"), None) == last
+    assert find_checkpoint(folder, Path("runs"), None, verb="test") == best
+    best.unlink()
+    assert find_checkpoint(folder, Path("runs"), None, verb="test") == last
+
+
 def test_checkpoints_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"--ckpt_path last: no run below .*wavegan has a checkpoint yet"):
         find_checkpoint("last", tmp_path, "wavegan")

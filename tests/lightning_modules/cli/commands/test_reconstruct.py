@@ -11,6 +11,8 @@ import torch
 from toy_models import RATE, make_vae, make_wavegan, save
 
 from lightning_modules.cli import main
+from lightning_modules.cli.commands.reconstruct import sound_files
+from lightning_modules.errors import AudioFileError
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,7 @@ def test_bad_files_are_named_and_the_others_written(checkpoint, tmp_path, capsys
     for name, text in (
         ("empty.wav", "the file is empty"),
         ("text.wav", "not readable as audio"),
-        ("nan.wav", "NaN or infinite samples after 0.0 s"),
+        ("nan.wav", "a sample is NaN or infinite at 0.00 s"),
         ("none.wav", "holds no audio"),
         ("gone.wav", "no such file"),
     ):
@@ -125,3 +127,14 @@ def test_a_model_without_an_encoder(tmp_path, capsys):
         start(path, tmp_path / "out", tmp_path / "a.wav")
     assert "does not encode any" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_stands_for_the_sound_files_in_it(tmp_path):
+    (tmp_path / "b.WAV").touch()
+    (tmp_path / "a.flac").touch()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "empty").mkdir()
+    assert [path.name for path in sound_files(tmp_path)] == ["a.flac", "b.WAV"]
+    assert sound_files(tmp_path / "c.wav") == [tmp_path / "c.wav"]
+    with pytest.raises(AudioFileError, match="empty holds no sound files"):
+        sound_files(tmp_path / "empty")
