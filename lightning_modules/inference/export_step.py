@@ -80,7 +80,7 @@ def example(network: NoteTransformer, batch: int, past: int, seed: int) -> tuple
     random = torch.Generator().manual_seed(seed)
     token = torch.randint(network.vocabulary_size, (batch, 1), generator=random)
     size = network.width // network.heads
-    return token, torch.randn(network.layers, 2, batch, network.heads, past, size, generator=random)
+    return token, torch.randn(network.cache_layers, 2, batch, network.heads, past, size, generator=random)
 
 
 def largest_difference(network: NoteTransformer, function: Step) -> float:

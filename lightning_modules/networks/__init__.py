@@ -22,6 +22,7 @@ from lightning_modules.networks.heads import (
     WaveGANFeatureHead,
     WaveGANScoreHead,
 )
+from lightning_modules.networks.interval_attention import IntervalAttention
 from lightning_modules.networks.key_curve import KeyCurve
 from lightning_modules.networks.leaky_relu import LeakyReLU
 from lightning_modules.networks.note_generator import NoteGenerator
@@ -94,6 +95,7 @@ __all__ = [
     "HiFiGANGenerator",
     "HiFiGANResidual",
     "HiFiGANTrunk",
+    "IntervalAttention",
     "InverseSTFTHead",
     "KeyCurve",
     "LatentGenerator",

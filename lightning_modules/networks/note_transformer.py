@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.errors import OptionError
+from lightning_modules.networks.interval_attention import NUM_PITCHES, IntervalAttention
+from lightning_modules.networks.rotary import later_mask, rotary_angles, rotated
 
-ROTARY_BASE = 10_000.0
+FIRST_PITCH_TOKEN = 3
+"""The 88 pitches follow the three special tokens."""
 
 
 class NoteTransformer(nn.Module):
@@ -22,9 +25,11 @@ class NoteTransformer(nn.Module):
         layers: Number of blocks.
         heads: Attention heads; an even number of channels in each.
         dropout: Share of activations that training leaves out.
+        intervals: Whether `IntervalAttention` adds to the scores of pitches, which must be the 88 tokens from
+            `FIRST_PITCH_TOKEN` on.
 
     Raises:
-        OptionError: If `width` does not divide into heads of an even size.
+        OptionError: If `width` does not divide into heads of an even size, or there is no room for pitches.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class NoteTransformer(nn.Module):
         layers: int = 4,
         heads: int = 4,
         dropout: float = 0.1,
+        intervals: bool = False,
     ) -> None:
         super().__init__()
         if width % (2 * heads):
@@ -46,10 +52,19 @@ class NoteTransformer(nn.Module):
         self.layers = layers
         self.heads = heads
         self.dropout = dropout
+        self.intervals = intervals
         self.embedding = nn.Embedding(vocabulary_size, width)
         self.drop = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
+        self.interval_attention: IntervalAttention | None = None
+        if intervals:
+            if vocabulary_size < FIRST_PITCH_TOKEN + NUM_PITCHES:
+                raise OptionError(
+                    f"NoteTransformer: a vocabulary of {vocabulary_size} tokens has no room for pitches",
+                    "set intervals to false",
+                )
+            self.interval_attention = IntervalAttention(width, heads, FIRST_PITCH_TOKEN)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def forward(self, tokens: Tensor, cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -61,7 +76,7 @@ class NoteTransformer(nn.Module):
 
         Returns:
             Logits (B, S, V) float32, and the keys and values of all P tokens up to now,
-            (layers, 2, B, heads, P, H / heads).
+            (layers, 2, B, heads, P, H / heads); with `intervals` there is one more layer, see `cache_layers`.
         """
         hidden = self.drop(self.embedding(tokens))  # (B, S, H)
         past = 0 if cache is None else cache.shape[4]
@@ -70,8 +85,20 @@ class NoteTransformer(nn.Module):
         for index, block in enumerate(self.blocks):
             hidden, own = block(hidden, cosine, sine, None if cache is None else cache[index])
             caches.append(own)
-        scores = functional.linear(self.norm(hidden), self.embedding.weight)
-        return scores.float(), torch.stack(caches)
+        hidden = self.norm(hidden)
+        scores = functional.linear(hidden, self.embedding.weight).float()
+        if self.interval_attention is not None:
+            part = self.interval_attention
+            of_pitches, own = part(tokens, hidden, cosine, sine, None if cache is None else cache[-1])
+            caches.append(own)
+            after = self.vocabulary_size - FIRST_PITCH_TOKEN - NUM_PITCHES
+            scores = scores + functional.pad(of_pitches, (FIRST_PITCH_TOKEN, after))
+        return scores, torch.stack(caches)
+
+    @property
+    def cache_layers(self) -> int:
+        """Layers of the cache: one for each block, and one for the intervals."""
+        return self.layers + self.intervals
 
 
 class TransformerBlock(nn.Module):
@@ -126,23 +153,3 @@ class TransformerBlock(nn.Module):
         )
         joined = attended.transpose(1, 2).reshape(batch, length, width)
         return self.output(joined), torch.stack([key, value])
-
-
-def later_mask(length: int, total: int, device: torch.device) -> Tensor:
-    """(S, P) bool, what each of the last S of P positions may look at."""
-    return torch.ones(length, total, dtype=torch.bool, device=device).tril(total - length)
-
-
-def rotary_angles(first: int, length: int, size: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (S, D / 2) of the angles by which positions from `first` on turn their channels."""
-    position = torch.arange(first, first + length, device=like.device, dtype=torch.float32)
-    channel = torch.arange(size // 2, device=like.device, dtype=torch.float32)
-    angle = position[:, None] * ROTARY_BASE ** (-2.0 * channel / size)
-    return angle.cos().to(like.dtype), angle.sin().to(like.dtype)
-
-
-def rotated(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn the pairs (channel c, channel c + D / 2) of (B, heads, S, D) by their position's angles."""
-    first, second = heads.chunk(2, dim=-1)
-    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
-    return turned.to(heads.dtype)

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from toy_rotation import turn
 
 from lightning_modules.errors import OptionError
 from lightning_modules.networks import NoteTransformer
-from lightning_modules.networks.note_transformer import rotary_angles, rotated
+from lightning_modules.networks.rotary import rotary_angles
 
 SIZE = 11
 
@@ -70,29 +71,6 @@ def test_attention_by_hand(network) -> None:
     torch.testing.assert_close(found[0], block.output(torch.stack(rows)), rtol=1e-4, atol=1e-4)
 
 
-def turn(vector: list[float], position: int) -> list[float]:
-    """Channel c and channel c + D / 2 as a complex number, times exp(i position 10000^(-2c / D))."""
-    half = len(vector) // 2
-    turned = [
-        complex(vector[c], vector[c + half])
-        * complex(
-            math.cos(position * 10000 ** (-2 * c / len(vector))),
-            math.sin(position * 10000 ** (-2 * c / len(vector))),
-        )
-        for c in range(half)
-    ]
-    return [each.real for each in turned] + [each.imag for each in turned]
-
-
-def test_rotations_go_on_where_the_cache_ends() -> None:
-    like = torch.zeros(1)
-    vector = torch.randn(1, 1, 3, 8, generator=torch.Generator().manual_seed(0))
-    found = rotated(vector, *rotary_angles(40, 3, 8, like))
-    for index in range(3):
-        expected = turn(vector[0, 0, index].tolist(), 40 + index)
-        torch.testing.assert_close(found[0, 0, index], torch.tensor(expected), rtol=1e-4, atol=1e-5)
-
-
 def test_it_begins_near_even_odds() -> None:
     torch.manual_seed(0)
     network = NoteTransformer(411).eval()
@@ -110,3 +88,18 @@ def test_every_weight_is_trained() -> None:
 def test_odd_sizes_of_heads_are_refused() -> None:
     with pytest.raises(OptionError, match="width is 20 and heads is 4"):
         NoteTransformer(SIZE, width=20, heads=4)
+
+
+def test_intervals_go_through_the_cache_and_need_room_for_pitches() -> None:
+    torch.manual_seed(0)
+    network = NoteTransformer(120, width=96, layers=2, heads=4, dropout=0.0, intervals=True).eval()
+    with torch.no_grad():
+        network.interval_attention.class_weight.normal_()
+    whole = torch.randint(120, (2, 12))
+    expected, cache = network(whole)
+    assert cache.shape == (network.cache_layers, 2, 2, 4, 12, 24)
+    first, cache = network(whole[:, :5])
+    second, cache = network(whole[:, 5:], cache)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(OptionError, match="no room for pitches"):
+        NoteTransformer(90, width=96, intervals=True)
