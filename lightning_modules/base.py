@@ -14,6 +14,7 @@ from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.errors import OptionError
+from lightning_modules.runs.config import model_section
 
 
 class AudioModel(Protocol):
@@ -300,6 +301,26 @@ class GenerativeModule(pl.LightningModule):
             raise OptionError(
                 f"The device {map_location} cannot be used ({reason})", "use 'cpu', or leave it out"
             ) from error
+
+    @classmethod
+    def from_config(cls, path: str | Path, trust: Collection[str] = ()) -> Self:
+        """Build the model of an experiment file, untrained, as `lightning fit --config` does.
+
+        Args:
+            path: E.g. `experiments/vae.yaml`.
+            trust: Packages whose classes may be built beside the program's own and that of this class.
+
+        Returns:
+            The module, of the class that the file names; sample rate, clip length and channels are those of
+            the file's data section.
+
+        Raises:
+            RunError: If the file cannot be read, or describes no model.
+            CheckpointError: If its model cannot be built.
+        """
+        description = model_section(Path(path))
+        package = cls.__module__.partition(".")[0]
+        return instantiate(description, cls, f"model of {path}", (package, *trust))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself: class, arguments, sample rate, clip length, data identity.

@@ -31,11 +31,14 @@ def uncount(optimizer: LightningOptimizer) -> None:
 
 
 def step_schedulers(module: pl.LightningModule) -> None:
-    """Step all learning-rate schedulers of a module."""
+    """Step all learning-rate schedulers of a module whose optimisers have made a step."""
     schedulers: Any = module.lr_schedulers()
     if schedulers is not None:
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            scheduler.step()
+            # a loss scaler leaves out steps whose gradients overflow, usually the first ones
+            optimizer = scheduler.optimizer
+            if getattr(optimizer, "_opt_called", not hasattr(optimizer.step, "_wrapped_by_lr_sched")):
+                scheduler.step()
 
 
 def with_scheduler(

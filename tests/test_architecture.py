@@ -24,10 +24,10 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("datamodules.files", "datamodules.batch", "lightning_modules.errors"),
     ("lightning_modules.numerics", "lightning_modules.schedules"),
     ("lightning_modules.audio", "lightning_modules.checkpoints"),
+    ("lightning_modules.runs",),
     (
         "lightning_modules.networks",
         "lightning_modules.metrics",
-        "lightning_modules.runs",
         "lightning_modules.base",
         "lightning_modules.optimization",
     ),

@@ -60,6 +60,11 @@ class ClipValues(Metric):
         # float32, which torchmetrics takes a device without clips to have; means are taken in float64
         self.values.append(values.float())
 
+    def gathered(self) -> Tensor:
+        """What `compute` gives, also on a device that had no clips: torchmetrics warns of those."""
+        self.update(torch.zeros(0, device=self.device))
+        return self.compute()
+
     def compute(self) -> Tensor:
         """(N,) float32; empty if nothing was added."""
         if isinstance(self.values, list):
@@ -134,11 +139,11 @@ class PairedComparison:
         """Means over clips, with bootstrap intervals."""
         found = []
         for name, kept in self.values.items():
-            found.append(interval_score(name, "reconstructions", bootstrap_mean(kept.compute()), kept.unit))
-        onsets = bootstrap_mean(self.onset_values.compute())
+            found.append(interval_score(name, "reconstructions", bootstrap_mean(kept.gathered()), kept.unit))
+        onsets = bootstrap_mean(self.onset_values.gathered())
         found.append(interval_score("onset_f_score_audio", "reconstructions", onsets))
         for of, kept in self.midi_values.items() if self.notes is not None else ():
-            values = kept.compute()
+            values = kept.gathered()
             if len(values):
                 found.append(interval_score("onset_f_score_midi", of, bootstrap_mean(values)))
         return found
@@ -189,7 +194,7 @@ class SetComparison:
         if self.of == "samples":
             found.append(interval_score("diversity", self.of, self.diversity.compute().item()))
             for of, values in self.tonality.items():
-                found.append(interval_score("tonality", of, bootstrap_mean(values.compute()), values.unit))
+                found.append(interval_score("tonality", of, bootstrap_mean(values.gathered()), values.unit))
             if self.known.update_count:
                 found += self._memory()
         return found

@@ -30,7 +30,7 @@ from lightning_modules.errors import ExperimentError, OptionError
 from lightning_modules.inference.density import DrawFromDensity
 from lightning_modules.loggers.run_loggers import check_wandb, run_loggers
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
-from lightning_modules.runs.config import explained_configs, with_links
+from lightning_modules.runs.config import SHARED_OPTIONS, explained_configs, with_links
 from lightning_modules.runs.folder import plan_run
 from lightning_modules.runs.lock import training_alone
 from lightning_modules.runs.resume import AUTO, find_checkpoint, readable_checkpoint
@@ -43,9 +43,6 @@ from lightning_modules.training.record_run import RecordRun
 from lightning_modules.training.restoring import explained_restoring, explained_trainer
 from lightning_modules.training.run_checkpoint import RunCheckpoint
 from lightning_modules.training.summary import RunSummary
-
-SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
-"""Options that the data module decides and the model follows."""
 
 MOST_PROCESSES = 8
 """On a machine without an accelerator; or as many as it has cores."""

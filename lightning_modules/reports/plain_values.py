@@ -4,7 +4,7 @@ import json
 import math
 import types
 import typing
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,4 +84,4 @@ def _record(values: dict[str, Any], kind: type, names: list[str], place: str) ->
 def _field_names(kind: type) -> list[str]:
     if issubclass(kind, tuple):
         return list(getattr(kind, "_fields", ()))
-    return [field.name for field in fields(kind)] if hasattr(kind, "__dataclass_fields__") else []
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []

@@ -11,6 +11,8 @@ from lightning_modules.errors import RunError
 LARGEST_BYTES = 2**20
 MAX_NODES = 50_000
 MAX_DEPTH = 40
+SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
+"""Options that the data module decides and the model follows."""
 MAX_STEPS = "${trainer.max_steps}"
 FREE_PATHS = ("data.source", "data.cache_dir", "density", "runs_dir")
 """Data are read and kept in one place for all runs; a density is only read; the last is not used."""
@@ -94,6 +96,29 @@ def explained_configs(files: Sequence[str]) -> Iterator[None]:
             f"The options in {', '.join(map(str, named))} cannot be put together ({reason})",
             "correct what stands between ${ and }, or set the environment variable that it names",
         ) from error
+
+
+def model_section(path: Path) -> dict[str, Any]:
+    """The description of the model in an experiment file, with the options that it shares with the data.
+
+    Raises:
+        RunError: If the file cannot be read, or describes no model.
+    """
+    from omegaconf import DictConfig, OmegaConf
+
+    with explained_configs([str(path)]):
+        whole: Any = OmegaConf.create(read_config(path))
+        parts: dict[str, Any] = {
+            name: OmegaConf.to_container(whole[name], resolve=True)
+            for name in ("model", "data")
+            if isinstance(whole.get(name), DictConfig)
+        }
+    model, data = (parts.get(name, {}) for name in ("model", "data"))
+    if "class_path" not in model:
+        raise RunError(f"{path} describes no model", "give a file of experiments, e.g. experiments/vae.yaml")
+    given = data.get("init_args") or {}
+    shared = {name: given[name] for name in SHARED_OPTIONS if name in given}
+    return {"class_path": model["class_path"], "init_args": {**shared, **(model.get("init_args") or {})}}
 
 
 def with_links(config: str, sources: Sequence[Path]) -> str:

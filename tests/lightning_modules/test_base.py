@@ -23,8 +23,10 @@ from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.checkpoints.description import describe_module
 from lightning_modules.checkpoints.file import KEY
 from lightning_modules.distributions.priors import HasPrior
-from lightning_modules.errors import OptionError
+from lightning_modules.errors import CheckpointError, OptionError, RunError
 from lightning_modules.training.run_checkpoint import RunCheckpoint
+from lightning_modules.vae import VAE
+from lightning_modules.wavegan import WaveGAN
 
 
 class Smallest(GenerativeModule):
@@ -154,3 +156,26 @@ def test_saving_adds_the_description_and_nothing_pickled() -> None:
     checkpoint: dict[str, object] = {}
     module.on_save_checkpoint(checkpoint)
     assert checkpoint == {KEY: describe_module(module, GenerativeModule)}
+
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def test_the_model_of_an_experiment_file_is_one_call():
+    vae = VAE.from_config(EXPERIMENTS / "vae.yaml")
+    assert type(vae) is VAE and (vae.sample_rate, vae.clip_samples, vae.channels) == (16_000, 16_384, 1)
+    waveform = torch.zeros(1, 1, 1000)
+    assert vae.reconstruct(waveform).shape == (1, 1, 1000)
+    assert type(GenerativeModule.from_config(EXPERIMENTS / "wavegan.yaml")).__name__ == "WaveGAN"
+    with pytest.raises(CheckpointError, match="which is no WaveGAN"):
+        WaveGAN.from_config(EXPERIMENTS / "vae.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("trainer: {}", "describes no model"), ("model: {class_path: '${no.such}'}", "cannot be put together")],
+)
+def test_a_file_without_a_model_is_one_sentence(text, message, tmp_path):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(RunError, match=message):
+        GenerativeModule.from_config(tmp_path / "a.yaml")

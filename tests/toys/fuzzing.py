@@ -63,11 +63,12 @@ def fuzzed(strategy: st.SearchStrategy) -> Callable:
 
 @contextmanager
 def within_limits() -> Iterator[None]:
-    start = time.monotonic()
+    start, computed = time.monotonic(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
-    assert time.monotonic() - start < SLOWEST_SECONDS
+    # other programs on the machine may hold this one up
+    assert time.process_time() - computed < SLOWEST_SECONDS and time.monotonic() - start < 6 * SLOWEST_SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MOST_BYTES + base_memory()
 
 

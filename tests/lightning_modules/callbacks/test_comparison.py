@@ -14,6 +14,7 @@ from toy_experiment import ToyDataModule, ToyModule
 
 from datamodules.batch import Notes
 from lightning_modules.base import Reconstructs, Samples
+from lightning_modules.callbacks.comparison import ClipValues
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.metrics.distances import frechet_distance, moments
 from lightning_modules.metrics.embeddings import LogMelStatistics
@@ -162,3 +163,11 @@ def test_embeddings_come_from_the_configuration():
     options = {"class_path": "Evaluation", "init_args": {"embeddings": embeddings}}
     made = parser.instantiate_classes(parser.parse_object({"callback": options})).callback
     assert [each.name for each in made.embeddings] == ["log_mel_statistics", "crepe"]
+
+
+def test_values_of_no_clips_are_no_warning(recwarn):
+    assert ClipValues().gathered().shape == (0,)
+    values = ClipValues()
+    values.update(torch.tensor([1.0, 2.0]))
+    assert values.gathered().tolist() == values.gathered().tolist() == [1.0, 2.0]
+    assert not list(recwarn)
