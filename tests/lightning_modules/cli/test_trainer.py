@@ -1,6 +1,9 @@
 """The Trainer's verbs: overlays, overrides, errors in one paragraph."""
 
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -334,3 +337,17 @@ def test_the_last_words_of_a_run_hold(toy_yaml, tmp_path, monkeypatch, capsys):
     main([*fit, "--run_id", "three", "--checkpoint.save_weights_only=true"])
     said = capsys.readouterr().out
     assert "Continue:" not in said and "Test:" in said
+
+
+@pytest.mark.slow
+def test_two_tests_at_once_both_succeed(toy_yaml, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["fit", "--config", str(toy_yaml), "--run_id", "one", *QUIET])
+    command = [sys.executable, "-m", "lightning_modules", "test", "--ckpt_path", "runs/toy/one"]
+    root = Path(__file__).parents[3]
+    paths = os.pathsep.join([str(root), str(root / "tests/toys")])
+    started = [subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}) for _ in range(2)]
+    assert [process.wait(300) for process in started] == [0, 0]
+    folders = sorted(path.name for path in Path("runs/toy/one").glob("test*"))
+    assert folders == ["test", "test-2"]
+    assert all((Path("runs/toy/one") / name / "config.yaml").is_file() for name in folders)
