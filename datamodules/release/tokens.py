@@ -8,7 +8,7 @@ tokens are special.
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from datamodules.release.notes import PEDAL_DOWN, Played
 
 if TYPE_CHECKING:
     from miditok import TSD
-    from symusic.core import ScoreTick
 
 TICKS_PER_SECOND = 100
 """Of `NoteEvent` and `PedalEvent`."""
@@ -211,13 +210,14 @@ def _value(name: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _score(played: Played) -> "ScoreTick":
+def _score(played: Played) -> Any:  # noqa: ANN401 - its types are made for one unit of time each
     """A performance at 120 beats a minute, so that beats are fixed times."""
     from symusic import Note, Pedal, Score, Tempo, Track
 
-    score = Score(_SCORE_TICKS_PER_SECOND // _BEATS_PER_SECOND)
+    score: Any = Score(_SCORE_TICKS_PER_SECOND // _BEATS_PER_SECOND)
     score.tempos.append(Tempo(0, 60.0 * _BEATS_PER_SECOND))
-    track, notes = Track(), played.notes
+    track: Any = Track()
+    notes = played.notes
     onset, offset = (_ticks(times) for times in (notes.onset, notes.offset))
     for columns in zip(onset, offset, notes.pitch.tolist(), notes.velocity.tolist(), strict=True):
         begin, end, pitch, velocity = columns

@@ -95,7 +95,9 @@ class Composer:
             reader.read(token)
         yield from read_events(self.vocabulary, prompt)
         last = reader.tick + round(seconds * TICKS_PER_SECOND)
-        drawn = compose(self.network, reader, self.window_tokens, seed, temperature, top_p, prompt)
+        drawn: Iterator[Event | None] = compose(
+            self.network, reader, self.window_tokens, seed, temperature, top_p, prompt
+        )
         for event in drawn:
             if reader.tick >= last:
                 return
