@@ -31,14 +31,14 @@ def uncount(optimizer: LightningOptimizer) -> None:
 
 
 def step_schedulers(module: pl.LightningModule) -> None:
-    """Step all learning-rate schedulers of a module whose optimisers have made a step."""
+    """Step all learning-rate schedulers of a module, also where its optimiser left a step out.
+
+    A schedule counts updates of the whole model, so that a run that goes on is where it was.
+    """
     schedulers: Any = module.lr_schedulers()
     if schedulers is not None:
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            # a loss scaler leaves out steps whose gradients overflow, usually the first ones
-            optimizer = scheduler.optimizer
-            if getattr(optimizer, "_opt_called", not hasattr(optimizer.step, "_wrapped_by_lr_sched")):
-                scheduler.step()
+            scheduler.step()
 
 
 def with_scheduler(

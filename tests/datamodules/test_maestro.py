@@ -272,7 +272,11 @@ SILENCE = np.zeros((88_200, 2))
         (lambda wav: wav.unlink(), AudioError, r"a\.wav: no such file"),
         (lambda wav: os.truncate(wav, 1000), AudioError, r"a\.wav: truncated, 351,844 bytes"),
         (lambda wav: overwrite(wav, b""), AudioError, r"a\.wav: the file is empty \(0 bytes\)"),
-        (lambda wav: write_audio(wav, SILENCE * np.nan, "FLOAT"), AudioError, r"a\.wav: NaN or infinite"),
+        (
+            lambda wav: write_audio(wav, SILENCE * np.nan, "FLOAT"),
+            AudioError,
+            r"a\.wav: a sample is NaN or infinite at 0\.00 s",
+        ),
         (lambda wav: write_audio(wav, SILENCE, "PCM_U8"), AudioError, r"a\.wav: sample format PCM_U8"),
         (lambda wav: write_audio(wav, np.zeros((88_200, 3)), "PCM_16"), AudioError, r"a\.wav: 3 channels"),
         (

@@ -14,7 +14,7 @@ from lightning_modules.runs.metrics import read_rows
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "--model.network.width=16",
+    "--model.network.width=96",
     "--model.network.layers=1",
     "--data.window_tokens=32",
     "--data.windows_per_epoch=24",  # an epoch of three batches: runs stop and go on inside one

@@ -14,7 +14,8 @@ def parts_of(model, **changes):
     """A WaveGAN's own parts, some of them exchanged; the model itself is left as it is."""
     names = (
         "sample_rate clip_samples channels generator trunk score_head feature_encoder feature_head "
-        "feature_mapping encoder_weight feature_matching_weight spectral_loss is_conditional has_critic"
+        "feature_mapping transcriber note_mapping encoder_weight feature_matching_weight spectral_loss "
+        "is_conditional has_critic"
     ).split()
     return SimpleNamespace(**{**{name: getattr(model, name) for name in names}, **changes})
 

@@ -77,20 +77,3 @@ def test_distributed_training_expects_partial_updates() -> None:
     expect_partial_updates(
         pl.Trainer(accelerator="cpu", logger=False)
     )  # and nothing to prepare on one device
-
-
-def test_a_schedule_waits_for_the_first_step_of_its_optimiser(recwarn):
-    """Where a loss scaler left it out: torch warns of a schedule that is ahead of its optimiser."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
-    scheduler = halving(optimizer)
-
-    class Module:
-        def lr_schedulers(self):
-            return scheduler
-
-    step_schedulers(Module())
-    assert scheduler.get_last_lr() == [1.0]
-    optimizer.step()
-    step_schedulers(Module())
-    assert scheduler.get_last_lr() == [0.5]
-    assert not [warning for warning in recwarn if "lr_scheduler.step" in str(warning.message)]

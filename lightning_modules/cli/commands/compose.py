@@ -1,7 +1,7 @@
 """Make music from nothing with a note prior, and play it with a model that plays notes.
 
   lightning compose runs/note_prior/<id> --seconds 60 --render runs/wavegan_notes/<id>
-  lightning compose runs/note_prior/<id> --prompt piece.mid --prompt_seconds 20 --temperature 0.9 --top_p 0.95
+  lightning compose runs/note_prior/<id> --prompt piece.mid --prompt_seconds 20 --top_p 0.9
 
 Writes piece.mid, piece.png (a piano roll), with --render piece.wav, and manifest.json. The same seed makes
 the same piece. With --prompt the piece begins with that MIDI file, or its first seconds, and goes on from it.
