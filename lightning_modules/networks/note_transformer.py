@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from datamodules.batch import END
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.interval_attention import NUM_PITCHES, IntervalAttention
 from lightning_modules.networks.rotary import later_mask, rotary_angles, rotated
 
-FIRST_PITCH_TOKEN = 3
-"""The 88 pitches follow the three special tokens."""
+FIRST_PITCH_TOKEN = END + 1
+"""The 88 pitches follow the special tokens."""
 
 
 class NoteTransformer(nn.Module):

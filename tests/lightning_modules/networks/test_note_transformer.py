@@ -6,8 +6,11 @@ import pytest
 import torch
 from toy_rotation import turn
 
+from datamodules.release.tokens import NoteTokens
 from lightning_modules.errors import OptionError
 from lightning_modules.networks import NoteTransformer
+from lightning_modules.networks.interval_attention import NUM_PITCHES
+from lightning_modules.networks.note_transformer import FIRST_PITCH_TOKEN
 from lightning_modules.networks.rotary import rotary_angles
 
 SIZE = 11
@@ -103,3 +106,9 @@ def test_intervals_go_through_the_cache_and_need_room_for_pitches() -> None:
     torch.testing.assert_close(torch.cat([first, second], dim=1), expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(OptionError, match="no room for pitches"):
         NoteTransformer(90, width=96, intervals=True)
+
+
+def test_the_pitches_are_where_the_vocabulary_has_them() -> None:
+    names = NoteTokens().names
+    pitches = names[FIRST_PITCH_TOKEN : FIRST_PITCH_TOKEN + NUM_PITCHES]
+    assert pitches == [f"Pitch_{number}" for number in range(21, 109)]
