@@ -14,7 +14,7 @@ from datamodules.cache.preparation import Preparation
 from datamodules.clips.datasets import Augmentation, ClipDataset, EvaluationClips, TrainingClips
 from datamodules.clips.loader import ClipLoader, clip_loader
 from datamodules.clips.notes import ClipNotes
-from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler
+from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler, replica_of
 from datamodules.errors import CacheError, OptionError
 from datamodules.options import at_least, whole_samples
 from datamodules.release.catalogue import Performance
@@ -180,7 +180,7 @@ class MaestroDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> ClipLoader:
         """Batches of random clips of the training split."""
         clips = self.train_clips()
-        return self._loader(clips, TrainingSampler(clips, self.batch_size, *self._replica()))
+        return self._loader(clips, TrainingSampler(clips, self.batch_size, *replica_of(self.trainer)))
 
     def val_dataloader(self) -> ClipLoader:
         """Batches of the grid of the validation split."""
@@ -344,13 +344,9 @@ class MaestroDataModule(pl.LightningDataModule):
 
     def _eval_loader(self, split: str) -> ClipLoader:
         clips = self.eval_clips(split)
-        return self._loader(clips, EvaluationSampler(clips, self.eval_batch_size, *self._replica()))
+        return self._loader(clips, EvaluationSampler(clips, self.eval_batch_size, *replica_of(self.trainer)))
 
     def _loader(self, clips: ClipDataset, sampler: BatchSampler) -> ClipLoader:
         on_gpu = self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator)
         pin = on_gpu if self.pin_memory == "auto" else self.pin_memory
         return clip_loader(clips, sampler, self.workers, pin, self.prefetch_batches)
-
-    def _replica(self) -> tuple[int, int]:
-        """Number of devices, and which of them this is."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)

@@ -16,7 +16,7 @@ from datamodules.archive.open import open_archive
 from datamodules.cache.preparation import cache_root
 from datamodules.cache.tokens import TokenCache
 from datamodules.clips.loader import ClipLoader, clip_loader
-from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler
+from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler, replica_of
 from datamodules.clips.windows import EvaluationWindows, Pieces, TokenWindows, TrainingWindows, Variation
 from datamodules.errors import CacheError, OptionError, ReleaseError
 from datamodules.options import at_least
@@ -196,7 +196,7 @@ class MaestroNotesDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> ClipLoader:
         """Batches of random windows of the training split."""
         windows = self.train_windows()
-        return self._loader(windows, TrainingSampler(windows, self.batch_size, *self._replica()))
+        return self._loader(windows, TrainingSampler(windows, self.batch_size, *replica_of(self.trainer)))
 
     def val_dataloader(self) -> ClipLoader:
         """Batches of the validation split."""
@@ -237,14 +237,11 @@ class MaestroNotesDataModule(pl.LightningDataModule):
 
     def _eval_loader(self, split: str) -> ClipLoader:
         windows = self.eval_windows(split)
-        return self._loader(windows, EvaluationSampler(windows, self.eval_batch_size, *self._replica()))
+        sampler = EvaluationSampler(windows, self.eval_batch_size, *replica_of(self.trainer))
+        return self._loader(windows, sampler)
 
     def _loader(self, windows: TokenWindows, sampler: BatchSampler) -> ClipLoader:
         return clip_loader(windows, sampler, self.workers, pin_memory=False)
-
-    def _replica(self) -> tuple[int, int]:
-        """Number of devices, and which of them this is."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
 
 
 def _embedded(root: Path) -> Path:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+import lightning.pytorch as pl
 import numpy as np
 from torch.utils.data import DistributedSampler
 
@@ -96,3 +97,8 @@ class EvaluationSampler(BatchSampler):
         missing = max(0, len(self) - len(share))
         repeated = np.arange(self.rank, self.rank + missing, dtype=np.int64) % self.num_clips
         return np.array_split(np.concatenate([share, repeated]), len(self))[batch]
+
+
+def replica_of(trainer: pl.Trainer | None) -> tuple[int, int]:
+    """Number of devices that a data module's Trainer has, and which of them this is; (1, 0) without one."""
+    return (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
