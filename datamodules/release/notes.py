@@ -57,6 +57,13 @@ class PedalCurve(NamedTuple):
         after = np.concatenate([ups, [np.inf]])[np.searchsorted(ups, time, side="right")]
         return np.where(self.at(time) >= PEDAL_DOWN, after, time)
 
+    def presses(self, end: float) -> NDArray[np.float64]:
+        """(P, 2) seconds at which the pedal goes down and comes up; at `end` if it stays down."""
+        is_down = np.concatenate([[False], self.value >= PEDAL_DOWN, [False]])
+        times = np.append(self.time, end)
+        begins, ends = times[is_down[1:] & ~is_down[:-1]], times[is_down[:-1] & ~is_down[1:]]
+        return np.stack([begins, ends], axis=-1)
+
 
 class Played(NamedTuple):
     """The performance in a MIDI file.

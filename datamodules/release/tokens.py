@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.batch import BEGIN, END, PADDING
-from datamodules.release.notes import PEDAL_DOWN, Played
+from datamodules.release.notes import Played
 
 if TYPE_CHECKING:
     from miditok import TSD
@@ -237,7 +237,6 @@ def _ticks(seconds: NDArray[np.float64]) -> list[int]:
 def _presses(played: Played) -> list[tuple[int, int]]:
     """When the sustain pedal goes down and comes up, in ticks of the score; at the latest at the end."""
     sustain = played.pedals[0]
-    down = np.concatenate([[False], sustain.value >= PEDAL_DOWN, [False]])
-    times = np.append(sustain.time, max(played.notes.offset.max(initial=0.0), sustain.time.max(initial=0.0)))
-    begins, ends = (_ticks(times[change]) for change in (down[1:] & ~down[:-1], down[:-1] & ~down[1:]))
+    last = max(played.notes.offset.max(initial=0.0), sustain.time.max(initial=0.0))
+    begins, ends = map(_ticks, sustain.presses(last).T)
     return [(begin, end) for begin, end in zip(begins, ends, strict=True) if end > begin]

@@ -5,10 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from datamodules.release.notes import PEDAL_DOWN, Played
+from datamodules.release.notes import Played
 from datamodules.release.tokens import (
     TICKS_PER_SECOND,
     NoteEvent,
@@ -123,17 +120,10 @@ def picture(played: Played, seconds: float, title: str) -> bytes:
     from lightning_modules.reports.piano_roll import piano_roll_figure  # which takes a second to import
 
     content = io.BytesIO()
-    figure = piano_roll_figure(played.notes, seconds, presses(played), title)
+    held = played.pedals[0].presses(end=1e9)  # beyond the picture
+    figure = piano_roll_figure(played.notes, seconds, held, title)
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
-
-
-def presses(played: Played) -> NDArray[np.float64]:
-    """(P, 2) seconds at which the sustain pedal goes down and comes up."""
-    sustain = played.pedals[0]
-    down = np.concatenate([[False], sustain.value >= PEDAL_DOWN])
-    begins = sustain.time[down[1:] & ~down[:-1]]
-    return np.stack([begins, np.nan_to_num(sustain.next_up(begins), posinf=1e9)], axis=-1)
 
 
 @contextmanager

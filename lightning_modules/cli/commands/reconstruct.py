@@ -18,10 +18,10 @@ from lightning_modules.audio.files import AudioSource, shown
 from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
 from lightning_modules.errors import AudioFileError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
-
 if TYPE_CHECKING:
     from lightning_modules.inference.reconstruction import FileReconstructor
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from datamodules.errors import ReleaseError
 from datamodules.mini.midi import write_midi
 from datamodules.mini.performance import perform, sounding
 from datamodules.mini.release import SCORES
-from datamodules.release.notes import Notes, read_notes, read_played
+from datamodules.release.notes import Notes, PedalCurve, read_notes, read_played
 
 
 def midi_bytes(*tracks: list[mido.Message | mido.MetaMessage], ticks_per_beat: int = 480) -> bytes:
@@ -288,3 +288,9 @@ def test_the_embedded_release_is_aligned_with_its_sound():
     heard = np.flatnonzero(sound > 0.02 * sound.max())[0] / 16_000
     assert len(notes.pitch) > 20
     assert heard == pytest.approx(first, abs=0.03)
+
+
+def test_presses_of_a_pedal_end_where_it_comes_up_or_at_the_end() -> None:
+    curve = PedalCurve(np.array([0.5, 1.0, 1.5, 2.0, 3.0]), np.array([64, 127, 63, 0, 90]))
+    assert curve.presses(4.0).tolist() == [[0.5, 1.5], [3.0, 4.0]]
+    assert PedalCurve(np.zeros(0), np.zeros(0, dtype=np.int64)).presses(4.0).shape == (0, 2)

@@ -13,7 +13,7 @@ from datamodules.mini.performance import perform
 from datamodules.mini.release import SCORES
 from datamodules.release.notes import read_played
 from datamodules.release.tokens import NoteEvent, read_events
-from lightning_modules.cli.composing import Composer, picture, presses
+from lightning_modules.cli.composing import Composer, picture
 from lightning_modules.errors import AudioFileError, OptionError
 from lightning_modules.networks import NoteTransformer
 from lightning_modules.note_prior import NotePrior
@@ -77,7 +77,7 @@ def test_another_vocabulary_is_refused():
 
 def test_the_picture_and_the_presses_of_a_piece(piece):
     played = read_played(piece.read_bytes())
-    times = presses(played)
+    times = played.pedals[0].presses(30.0)
     assert (times[:, 0] < times[:, 1]).all()
     sustain = played.pedals[0]
     middle = times[np.isfinite(times[:, 1])].mean(1)
