@@ -9,7 +9,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from datamodules.clips.notes import ClipNotes
 from datamodules.options import gain_range
 
 IntArray = NDArray[np.int64]
+Item = TypeVar("Item")
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
@@ -137,7 +138,36 @@ class _BufferPool:
         return {"_free": []}
 
 
-class ClipDataset(Dataset[PcmBatch], ABC):
+class WholeBatches(Dataset[Item], ABC):
+    """A dataset that hands out whole batches: those that a sampler selects, or by number.
+
+    Args:
+        num_clips: Clips in an epoch.
+        batch_size: Clips in a batch, for access by batch number.
+    """
+
+    def __init__(self, num_clips: int, batch_size: int) -> None:
+        self.num_clips = num_clips
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Number of batches that a single device sees in an epoch."""
+        return -(-self.num_clips // self.batch_size)
+
+    def __getitem__(self, selection: ClipSelection | int) -> Item:
+        """A batch: the selected clips, or the batch of that number in epoch 0."""
+        if not isinstance(selection, ClipSelection):
+            first = selection * self.batch_size
+            last = min(first + self.batch_size, self.num_clips)
+            selection = ClipSelection(0, np.arange(first, last, dtype=np.int64))
+        return self.read(selection)
+
+    @abstractmethod
+    def read(self, selection: ClipSelection) -> Item:
+        """The selected clips."""
+
+
+class ClipDataset(WholeBatches[PcmBatch]):
     """Batches of clips.
 
     Args:
@@ -158,11 +188,10 @@ class ClipDataset(Dataset[PcmBatch], ABC):
         batch_size: int,
         notes: ClipNotes | None = None,
     ) -> None:
+        super().__init__(num_clips, batch_size)
         self.cache = cache
         self.rows = np.array(rows, dtype=np.int64)
         self.clip_samples = clip_samples
-        self.num_clips = num_clips
-        self.batch_size = batch_size
         self.notes = notes
         self._buffers = _BufferPool()
 
@@ -170,19 +199,9 @@ class ClipDataset(Dataset[PcmBatch], ABC):
     def plan(self, selection: ClipSelection) -> ClipPlan:
         """Where the selected clips lie."""
 
-    def __len__(self) -> int:
-        """Number of batches that a single device sees in an epoch."""
-        return -(-self.num_clips // self.batch_size)
-
-    def __getitem__(self, selection: ClipSelection | int) -> PcmBatch:
-        """A batch: the selected clips, or the batch of that number in epoch 0."""
-        if not isinstance(selection, ClipSelection):
-            first = selection * self.batch_size
-            last = min(first + self.batch_size, self.num_clips)
-            selection = ClipSelection(0, np.arange(first, last, dtype=np.int64))
-        return self._read(self.plan(selection))
-
-    def _read(self, plan: ClipPlan) -> PcmBatch:
+    def read(self, selection: ClipSelection) -> PcmBatch:
+        """The selected clips."""
+        plan = self.plan(selection)
         target = self._buffers.take((len(plan.row), self.cache.spec.channels, self.clip_samples))
         for position, (row, start) in enumerate(zip(plan.row.tolist(), plan.start.tolist(), strict=True)):
             target[position] = self.cache.pcm(row)[start : start + self.clip_samples].T

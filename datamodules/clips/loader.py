@@ -1,12 +1,13 @@
 """A loader that can be saved and continued inside an epoch."""
 
+from typing import Any
+
 import torch
 from torch.utils.data import DataLoader
 
 from datamodules.batch import PcmBatch, TokenBatch
-from datamodules.clips.datasets import ClipDataset
+from datamodules.clips.datasets import WholeBatches
 from datamodules.clips.samplers import BatchSampler
-from datamodules.clips.windows import TokenWindows
 
 
 class ClipLoader(DataLoader[PcmBatch | TokenBatch]):
@@ -28,7 +29,7 @@ class ClipLoader(DataLoader[PcmBatch | TokenBatch]):
 
 
 def clip_loader(
-    clips: ClipDataset | TokenWindows,
+    clips: WholeBatches[Any],
     sampler: BatchSampler,
     workers: int,
     pin_memory: bool,

@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 from torch.utils.data import DistributedSampler
 
-from datamodules.clips.datasets import ClipDataset, ClipSelection, IntArray
-from datamodules.clips.windows import TokenWindows
+from datamodules.clips.datasets import ClipSelection, IntArray, WholeBatches
 
 
 class BatchSampler(DistributedSampler[ClipSelection], ABC):
@@ -24,7 +24,7 @@ class BatchSampler(DistributedSampler[ClipSelection], ABC):
     """
 
     def __init__(
-        self, dataset: ClipDataset | TokenWindows, batch_size: int, num_replicas: int = 1, rank: int = 0
+        self, dataset: WholeBatches[Any], batch_size: int, num_replicas: int = 1, rank: int = 0
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
         self.batch_size = batch_size

@@ -1,16 +1,14 @@
 """Windows of tokens: random and varied for training, for evaluation every token once."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from datamodules.batch import BEGIN, END, PADDING, TokenBatch
-from datamodules.clips.datasets import ClipSelection, IntArray, uniform
+from datamodules.clips.datasets import ClipSelection, IntArray, WholeBatches, uniform
 from datamodules.errors import OptionError
 from datamodules.release.tokens import NoteTokens
 
@@ -51,7 +49,7 @@ class Variation:
         return np.stack(columns, axis=1)
 
 
-class TokenWindows(Dataset[TokenBatch], ABC):
+class TokenWindows(WholeBatches[TokenBatch]):
     """Batches of windows.
 
     A window is `BEGIN` and S tokens that follow each other in a piece, whose last token is `END`. So whatever
@@ -68,27 +66,10 @@ class TokenWindows(Dataset[TokenBatch], ABC):
     def __init__(
         self, pieces: Pieces, vocabulary: NoteTokens, window_tokens: int, num_clips: int, batch_size: int
     ) -> None:
+        super().__init__(num_clips, batch_size)
         self.pieces = {row: np.append(tokens, np.int16(END)) for row, tokens in pieces.items()}
         self.vocabulary = vocabulary
         self.window_tokens = window_tokens
-        self.num_clips = num_clips
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        """Number of batches that a single device sees in an epoch."""
-        return -(-self.num_clips // self.batch_size)
-
-    def __getitem__(self, selection: ClipSelection | int) -> TokenBatch:
-        """A batch: the selected windows, or the batch of that number in epoch 0."""
-        if not isinstance(selection, ClipSelection):
-            first = selection * self.batch_size
-            last = min(first + self.batch_size, self.num_clips)
-            selection = ClipSelection(0, np.arange(first, last, dtype=np.int64))
-        return self._read(selection)
-
-    @abstractmethod
-    def _read(self, selection: ClipSelection) -> TokenBatch:
-        """The selected windows."""
 
     def _batch(self, rows: IntArray, starts: IntArray, first: IntArray) -> TokenBatch:
         tokens = np.full((len(rows), self.window_tokens + 1), PADDING, dtype=np.int64)
@@ -131,7 +112,8 @@ class TrainingWindows(TokenWindows):
         self._end = np.cumsum(np.array(counts, dtype=np.int64))
         self._begin = self._end - counts
 
-    def _read(self, selection: ClipSelection) -> TokenBatch:
+    def read(self, selection: ClipSelection) -> TokenBatch:
+        """The selected windows."""
         epoch, number = selection
         position = (uniform(self.seed, epoch, number, stream=0) * self._end[-1]).astype(np.int64)
         choice = np.searchsorted(self._end, position, side="right")
@@ -165,6 +147,7 @@ class EvaluationWindows(TokenWindows):
         super().__init__(pieces, vocabulary, window_tokens, len(plan), batch_size)
         self._plan = np.array(plan, dtype=np.int64)  # (windows, 3): row, start, first target that counts
 
-    def _read(self, selection: ClipSelection) -> TokenBatch:
+    def read(self, selection: ClipSelection) -> TokenBatch:
+        """The selected windows."""
         rows, starts, first = self._plan[selection.number].T.copy()
         return self._batch(rows, starts, first)
