@@ -19,6 +19,7 @@ from datamodules.clips.loader import ClipLoader, clip_loader
 from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler, replica_of
 from datamodules.clips.windows import EvaluationWindows, Pieces, TokenWindows, TrainingWindows, Variation
 from datamodules.errors import CacheError, OptionError, ReleaseError
+from datamodules.files import translated_write_errors
 from datamodules.options import at_least
 from datamodules.release.catalogue import Performance, read_catalogue
 from datamodules.release.midi_folder import read_midi_folder
@@ -109,8 +110,7 @@ class MaestroNotesDataModule(pl.LightningDataModule):
             at_least("windows_per_epoch", windows_per_epoch, 1, "windows")
         self.windows_per_epoch = windows_per_epoch
         self.variation = variation or Variation()
-        choices = [None if each is None else tuple(each) for each in (years, composers, splits)]
-        self.selection = Selection(max_hours, max_performances, *choices)  # type: ignore[arg-type]
+        self.selection = Selection.of_options(max_hours, max_performances, years, composers, splits)
         self.max_bad_performances = at_least("max_bad_performances", max_bad_performances, 0, "files")
         self.workers = at_least("workers", workers, 0, "processes")
         self.transfer = transfer
@@ -248,10 +248,6 @@ def _embedded(root: Path) -> Path:
     """The folder of the embedded release's MIDI files."""
     from datamodules.mini import write_mini_midi
 
-    try:
-        return write_mini_midi(root / "releases")
-    except OSError as error:
-        raise CacheError(
-            f"cannot write in {root}: {error.strerror or error}",
-            "set cache_dir to a folder that can be written",
-        ) from error
+    folder = root / "releases"
+    with translated_write_errors(folder):
+        return write_mini_midi(folder)

@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from datamodules.archive.base import Archive
 from datamodules.archive.http_file import TransferPolicy
@@ -43,8 +43,6 @@ from datamodules.releases import find_release
 
 # Servers limit each connection; four together fill most lines, whatever the number of cores.
 _REMOTE_THREADS = 4
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -127,12 +125,8 @@ class Preparation:
     @property
     def selection(self) -> Selection:
         """How much of the release to use."""
-        return Selection(
-            self.max_hours,
-            self.max_performances,
-            _as_tuple(self.years),
-            _as_tuple(self.composers),
-            _as_tuple(self.splits),
+        return Selection.of_options(
+            self.max_hours, self.max_performances, self.years, self.composers, self.splits
         )
 
     @property
@@ -330,7 +324,3 @@ def _refuse_copies(performances: Sequence[Performance], entries: Mapping[str, Ca
                 "take one of them out of the release's table: a recording may be in one split only, or "
                 "evaluation would measure memory",
             )
-
-
-def _as_tuple(values: list[_T] | None) -> tuple[_T, ...] | None:
-    return None if values is None else tuple(values)

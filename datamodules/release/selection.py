@@ -33,6 +33,24 @@ class Selection:
     composers: tuple[str, ...] | None = None
     splits: tuple[str, ...] | None = None
 
+    @classmethod
+    def of_options(
+        cls,
+        max_hours: float | None,
+        max_performances: int | None,
+        years: list[int] | None,
+        composers: list[str] | None,
+        splits: list[str] | None,
+    ) -> "Selection":
+        """From the options of a data module, whose choices are lists."""
+        return cls(
+            max_hours,
+            max_performances,
+            None if years is None else tuple(years),
+            None if composers is None else tuple(composers),
+            None if splits is None else tuple(splits),
+        )
+
     def __post_init__(self) -> None:
         if self.max_hours is not None:
             positive("max_hours", self.max_hours, 1e6, "hours")
