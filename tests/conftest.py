@@ -35,6 +35,21 @@ def pytest_configure() -> None:
         pytest.exit(str(error), returncode=1)
 
 
+LONGEST_FIRST = ("notebooks", "test_readme.py", "integration")
+"""Below `tests`: what takes minutes begins at once, so that no process waits for another at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others stay in their order."""
+    folder = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(folder).parts[0]
+        return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
+
+
 TOY_YAML = """
 experiment: toy
 model:

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.moving_average import warmed_decay
@@ -89,7 +90,7 @@ def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor
 
     @torch.no_grad()
     def average(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
-        share = 1.0 - float(warmed_decay(decay, int(count)))
-        torch._foreach_lerp_(averages, weights, share)
+        move = get_ema_multi_avg_fn(float(warmed_decay(decay, int(count))))
+        move(averages, weights, count)
 
     return average

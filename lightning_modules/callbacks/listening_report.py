@@ -16,7 +16,13 @@ from lightning_modules.checkpoints.description import describe
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.reports.html import REPORT_NAME, write_report
-from lightning_modules.reports.listening_set import Clip, ListeningSet, Note, write_listening_set
+from lightning_modules.reports.listening_set import (
+    Clip,
+    ListeningSet,
+    Note,
+    note_records,
+    write_listening_set,
+)
 from lightning_modules.reports.results import read_results
 
 
@@ -208,14 +214,7 @@ def read_notes(datamodule: object, performance: int, start: int, num_samples: in
     if not isinstance(datamodule, NoteSource):
         return None
     notes = datamodule.notes(performance, start, num_samples)
-    if notes is None:
-        return None
-    return tuple(
-        Note(int(pitch), round(float(onset), 3), round(float(offset), 3), int(velocity))
-        for pitch, onset, offset, velocity in zip(
-            notes.pitch, notes.onset, notes.offset, notes.velocity, strict=True
-        )
-    )
+    return None if notes is None else note_records(notes)
 
 
 def describe_test(

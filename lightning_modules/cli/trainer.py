@@ -11,9 +11,9 @@ import lightning.pytorch as pl
 import torch
 import yaml  # type: ignore[import-untyped]  # ships no type information
 from jsonargparse.typing import get_registered_type, register_type
-from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
@@ -216,7 +216,7 @@ class TrainerCLI(LightningCLI):
         """Make the run folder, now that model and data exist, and the Trainer that writes into it."""
         check_shared_options(self.model, self.datamodule)
         trainer_options = self.config_init[self.subcommand].trainer
-        if _get_rank() in (0, None):
+        if rank_zero_only.rank == 0:
             self.run = self.run.create()
             if self.subcommand == "fit":
                 self._held.enter_context(training_alone(self.run.folder))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.reports.listening_set import Clip, read_audio
+from lightning_modules.reports.listening_set import Clip, ListeningSet, Piece, read_audio
 from lightning_modules.reports.results import RunResults
 from lightning_modules.reports.tracks import PianoRoll, Studio, Track, loudest_db, piano_roll
 
@@ -70,6 +70,7 @@ class Listening:
 
     clips: tuple[Card, ...]
     samples: tuple[Card, ...]
+    pieces: tuple[Card, ...]
     trials: tuple[Trial, ...]
 
 
@@ -86,18 +87,31 @@ def make_listening(runs: Sequence[RunResults]) -> Listening:
     samples = tuple(
         _sample_card(number, runs, studios) for number, run in enumerate(runs) if run.listening.samples
     )
-    return Listening(clips, samples, (*_clip_trials(clips, runs), *_sample_trials(clips, samples, runs)))
+    pieces = tuple(
+        _piece_card(f"p{index}-run{number}", runs, number, piece, studios)
+        for number, run in enumerate(runs)
+        for index, piece in enumerate(run.listening.pieces)
+    )
+    return Listening(
+        clips, samples, pieces, (*_clip_trials(clips, runs), *_sample_trials(clips, samples, runs))
+    )
 
 
 def _studios(runs: Sequence[RunResults]) -> list[Studio]:
-    """One for each run, all with one reference: the loudest moment of the originals, else of the samples."""
+    """One for each run, with one reference: the loudest moment of the originals, else of what was made."""
     loudest = [
         loudest_db([read_audio(run.root, name) for name in names], run.listening.sample_rate)
         for run in runs
-        if (names := [clip.original for clip in run.listening.clips] or list(run.listening.samples))
+        if (names := _reference_names(run.listening))
     ]
     reference = max(loudest, default=0.0)
     return [Studio(run.listening.sample_rate, reference) for run in runs]
+
+
+def _reference_names(listening: ListeningSet) -> list[str]:
+    """Files that set the scale of the pictures."""
+    made = [*listening.samples, *(piece.audio for piece in listening.pieces)]
+    return [clip.original for clip in listening.clips] or [name for name in made if name is not None]
 
 
 def _clip_of(run: RunResults, key: tuple[str, float, float]) -> Clip | None:
@@ -140,6 +154,17 @@ def _sample_card(number: int, runs: Sequence[RunResults], studios: Sequence[Stud
     )
     title = run.label if len(runs) > 1 else "From random numbers alone"
     return Card(f"samples{number}", title, "", "", tracks)
+
+
+def _piece_card(
+    card_id: str, runs: Sequence[RunResults], number: int, piece: Piece, studios: Sequence[Studio]
+) -> Card:
+    tracks = []
+    if piece.audio is not None:
+        waveform = read_audio(runs[number].root, piece.audio)
+        tracks.append(studios[number].track(f"{card_id}-played", "Played", number, waveform))
+    subtitle = runs[number].label if len(runs) > 1 else ""
+    return Card(card_id, piece.title, subtitle, "", tuple(tracks), piano_roll(piece.notes, piece.seconds))
 
 
 def _clip_trials(cards: Sequence[Card], runs: Sequence[RunResults]) -> list[Trial]:

@@ -108,7 +108,7 @@ def _blind_test(listening: Listening, labels: Sequence[str]) -> dict[str, object
 def _report_id(listening: Listening, labels: Sequence[str]) -> str:
     """The same for the same sounds of the same runs: tells to which report answers belong."""
     digest = hashlib.sha256("\n".join(labels).encode())
-    for card in (*listening.clips, *listening.samples):
+    for card in (*listening.clips, *listening.samples, *listening.pieces):
         for track in card.tracks:
             digest.update(track.audio.encode())
     return digest.hexdigest()[:12]

@@ -1,10 +1,11 @@
-"""The listening folder of a test: clips, their reconstructions, samples, and a manifest.
+"""The listening folder of a test, or of composed pieces: audio, notes, and a manifest.
 
     listening/
         listening.json              what each file is; written last
         clip_0_original.wav         16-bit PCM
         clip_0_reconstruction.wav   clip_0_rendering.wav where it is made from notes
         sample_0.wav
+        piece_0.wav                 of composed pieces that were played
 
 Reports are made from this folder alone, so that runs can be compared long after their tests.
 """
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_modules.audio.notes import NoteList
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.plain_values import read_json, record
 
@@ -42,6 +44,16 @@ class Note(NamedTuple):
     onset: float
     offset: float
     velocity: int
+
+
+def note_records(notes: NoteList) -> tuple[Note, ...]:
+    """Notes as a manifest holds them, to the millisecond."""
+    return tuple(
+        Note(int(pitch), round(float(onset), 3), round(float(offset), 3), int(velocity))
+        for pitch, onset, offset, velocity in zip(
+            notes.pitch, notes.onset, notes.offset, notes.velocity, strict=True
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,23 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A piece of notes that a model composed.
+
+    Attributes:
+        title: How it was drawn.
+        seconds: Its length.
+        notes: All of them.
+        audio: File name of its sound; None if nothing played it.
+    """
+
+    title: str
+    seconds: float
+    notes: tuple[Note, ...]
+    audio: str | None
+
+
+@dataclass(frozen=True)
 class ListeningSet:
     """The content of a manifest.
 
@@ -93,6 +122,7 @@ class ListeningSet:
         data: Identity of the data: plain values.
         clips: Clips of the test split.
         samples: File names of what the model sampled.
+        pieces: What the model composed.
     """
 
     model: str
@@ -102,6 +132,7 @@ class ListeningSet:
     data: dict[str, Any]
     clips: tuple[Clip, ...]
     samples: tuple[str, ...]
+    pieces: tuple[Piece, ...] = ()
 
 
 def write_listening_set(root: Path, content: ListeningSet, audio: dict[str, NDArray[np.float32]]) -> None:
@@ -136,10 +167,11 @@ def read_listening_set(root: Path) -> ListeningSet:
     values = read_json(path)
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ReportError(f"{path} is not of format {FORMAT}", "run `lightning test` with this version")
-    content = record(ListeningSet, values, path)
-    clips, samples = content.clips, content.samples
-    originals = [clip.original for clip in clips]
-    _check_names(path, [*originals, *(c.reconstruction for c in clips if c.reconstruction), *samples])
+    content = record(ListeningSet, {"pieces": [], **values}, path)  # as of versions that composed nothing
+    clips = content.clips
+    names = [*(clip.original for clip in clips), *(clip.reconstruction for clip in clips), *content.samples]
+    names += [piece.audio for piece in content.pieces]
+    _check_names(path, [name for name in names if name is not None])
     return content
 
 

@@ -69,7 +69,7 @@ def read_results(root: Path) -> RunResults:
 
 def run_folder(root: Path) -> Path:
     """The run that the test folder `root` belongs to; `root` itself if it is none of a run."""
-    return root.parent if re.fullmatch(r"(test|validate)(-\d+)?", root.name) else root
+    return root.parent if re.fullmatch(r"(test|validate|compose)(-\d+)?", root.name) else root
 
 
 def run_label(root: Path) -> str:

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -78,7 +79,11 @@ class Studio:
     def __init__(self, sample_rate: int, reference_db: float) -> None:
         self.sample_rate = sample_rate
         self.reference_db = reference_db
-        self.front_end = mel_front_end(sample_rate)
+
+    @cached_property
+    def front_end(self) -> MelSpectrogram:
+        """Of the pictures; a model of notes alone has none."""
+        return mel_front_end(self.sample_rate)
 
     def track(self, track_id: str, label: str, run: int | None, waveform: NDArray[np.float32]) -> Track:
         """A player of `waveform` (C, T)."""

@@ -69,7 +69,7 @@ class ExactResume(pl.Callback):
         """Restore the random numbers and take the figures back that come after this point."""
         loop = trainer.fit_loop.epoch_loop
         # the loops are told that a batch has just ended, and will count it
-        self._logged_steps = loop._batches_that_stepped + bool(self._loaded)
+        self._logged_steps = logged_steps(trainer) + bool(self._loaded)
         if self._loaded and not loop.restarting:
             # but with `max_epochs` alone Lightning takes a new epoch for a new beginning, and counts nothing
             loop._batches_that_stepped += 1
@@ -103,9 +103,8 @@ class ExactResume(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Note where the next step, or a validation, would have to begin again."""
-        loop = trainer.fit_loop.epoch_loop
         # Lightning counts the step only after the hooks that write checkpoints
-        self._logged_steps = loop._batches_that_stepped + (not loop._should_accumulate())
+        self._logged_steps = logged_steps(trainer) + (not trainer.fit_loop.epoch_loop._should_accumulate())
         self._boundary = random_state()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -139,6 +138,11 @@ class ExactResume(pl.Callback):
         position = current_position(trainer, self._logged_steps, self._validating)
         if position.total_batches:
             state_position(checkpoint["loops"]["fit_loop"], position)
+
+
+def logged_steps(trainer: pl.Trainer) -> int:
+    """The step that Lightning logs under: it counts batches in which an optimiser stepped, not optimisers."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 def current_position(trainer: pl.Trainer, logged_steps: int, validating: bool) -> Position:
@@ -225,12 +229,14 @@ def log_early(trainer: pl.Trainer) -> None:
     Lightning logs them only after the hooks that write checkpoints: a kill in between would lose them, since
     the continued run begins with the next step.
     """
-    connector, step = trainer._logger_connector, trainer.fit_loop.epoch_loop._batches_that_stepped
     loggers = [logger for logger in trainer.loggers if isinstance(logger, RunCSVLogger)]
     if loggers and is_logging_step(trainer):
-        figures = {**convert_tensors_to_scalars(connector.metrics["log"]), "epoch": trainer.current_epoch}
+        figures = {
+            **convert_tensors_to_scalars(trainer._logger_connector.metrics["log"]),
+            "epoch": trainer.current_epoch,
+        }
         for logger in loggers:
-            logger.log_metrics(figures, step)
+            logger.log_metrics(figures, logged_steps(trainer))
             logger.save()
 
 

@@ -3,8 +3,9 @@
   lightning compose runs/note_prior/<id> --seconds 60 --render runs/wavegan_notes/<id>
   lightning compose runs/note_prior/<id> --prompt piece.mid --prompt_seconds 20 --top_p 0.9
 
-Writes piece.mid, piece.png (a piano roll), with --render piece.wav, and manifest.json. The same seed makes
-the same piece. With --prompt the piece begins with that MIDI file, or its first seconds, and goes on from it.
+Writes piece.mid, piece.png (a piano roll), with --render piece.wav, and manifest.json; with --report also
+report.html, a page of rolls and players. The same seed makes the same piece; --num_pieces takes the seeds
+that follow. With --prompt a piece begins with that MIDI file, or its first seconds, and goes on from it.
 """
 
 from pathlib import Path
@@ -29,6 +30,7 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     add_tool_arguments(parser)
     parser.add_argument("--seconds", type=float, default=120.0, help="Length of what is composed.")
     parser.add_argument("--seed", type=int, default=0, help="Another seed, another piece; 0 or more.")
+    parser.add_argument("--num_pieces", type=int, default=1, help="How many, each with the next seed.")
     parser.add_argument(
         "--temperature", type=float, default=0.95, help="Below 1 is more typical, above 1 more varied."
     )
@@ -46,6 +48,9 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
         "--render", type=str | None, help="A checkpoint of a model that plays notes, or its run."
     )
     parser.add_argument("--gain_db", type=float, default=0.0, help="Gain of the sound in dB.")
+    parser.add_argument(
+        "--report", action="store_true", help="Write report.html, which holds all pieces and their sound."
+    )
 
 
 def run(options: jsonargparse.Namespace) -> None:
@@ -55,6 +60,7 @@ def run(options: jsonargparse.Namespace) -> None:
         ExperimentError: If the options make no sense, or a model cannot do what is asked of it.
     """
     from lightning_modules.cli.composing import Composer, picture  # which takes seconds to import
+    from lightning_modules.cli.piece_report import ComposedPiece, write_piece_report
     from lightning_modules.cli.rendering import PieceRenderer, read_piece
 
     check_options(options)
@@ -65,14 +71,17 @@ def run(options: jsonargparse.Namespace) -> None:
         sound = jsonargparse.Namespace(checkpoint=options.render, device=options.device)
         renderer = PieceRenderer(open_module(sound))
     folder = OutputFolder("compose", options)
-    path = write_notes(composer, folder, options)
-    played = read_piece(path)
-    seconds = max(float(played.notes.offset.max()), options.seconds)
-    if renderer is not None:
-        play(renderer, folder, played, options)
-    title = f"seed {options.seed}, temperature {options.temperature:g}, top-p {options.top_p:g}"
-    name = folder.write_bytes(f"{NAME}.png", picture(played, seconds, title), {})
-    print(shown(name))
+    pieces = []
+    for seed in range(options.seed, options.seed + options.num_pieces):
+        path = write_notes(composer, folder, options, seed)
+        played = read_piece(path)
+        seconds = max(float(played.notes.offset.max()), options.seconds)
+        sound = None if renderer is None else play(renderer, folder, played, options)
+        title = f"seed {seed}, temperature {options.temperature:g}, top-p {options.top_p:g}"
+        print(shown(folder.write_bytes(f"{NAME}.png", picture(played, seconds, title), {})))
+        pieces.append(ComposedPiece(title, played, seconds, sound))
+    if options.report:
+        write_piece_report(folder.path, module, Path(options.checkpoint), pieces)
     folder.write_manifest(module, seed=options.seed)
     print(f"{len(folder.files)} file(s) in {shown(folder.path)}")
 
@@ -81,6 +90,7 @@ def check_options(options: jsonargparse.Namespace) -> None:
     """Raise an OptionError unless the numbers make sense."""
     check_at_least("seconds", options.seconds, 0.0, exclusive=True)
     check_at_least("seed", options.seed, 0)
+    check_at_least("num_pieces", options.num_pieces, 1)
     check_at_least("temperature", options.temperature, 0.0)
     check_at_least("gain_db", options.gain_db, -100.0)
     if not 0.0 < options.top_p <= 1.0:
@@ -93,7 +103,9 @@ def check_options(options: jsonargparse.Namespace) -> None:
             )
 
 
-def write_notes(composer: "Composer", folder: OutputFolder, options: jsonargparse.Namespace) -> Path:
+def write_notes(
+    composer: "Composer", folder: OutputFolder, options: jsonargparse.Namespace, seed: int
+) -> Path:
     """Compose into a MIDI file; returns its path.
 
     Raises:
@@ -105,7 +117,7 @@ def write_notes(composer: "Composer", folder: OutputFolder, options: jsonargpars
     prompt = []
     if options.prompt is not None:
         prompt = composer.prompt(Path(options.prompt), options.prompt_seconds)
-    events = composer.events(options.seconds, options.seed, options.temperature, options.top_p, prompt)
+    events = composer.events(options.seconds, seed, options.temperature, options.top_p, prompt)
     path = folder.free_path(f"{NAME}.mid")
     with progress("Composing", options.seconds) as advance, MidiSink(path) as sink:
         write_events(events, sink, advance)
@@ -121,8 +133,8 @@ def write_notes(composer: "Composer", folder: OutputFolder, options: jsonargpars
 
 def play(
     renderer: "PieceRenderer", folder: OutputFolder, played: "Played", options: jsonargparse.Namespace
-) -> None:
-    """Write the sound of a piece, which rings on for two seconds."""
+) -> Path:
+    """Write the sound of a piece, which rings on for two seconds; returns its path."""
     from lightning_modules.cli.composing import progress
 
     module, num_samples = renderer.module, renderer.num_samples(played, ring_seconds=2.0)
@@ -136,3 +148,4 @@ def play(
     written = folder.add(sink, {"played_by": options.render})
     clipped = "  clipped: lower --gain_db" if written.peak >= 1.0 else ""
     print(f"{shown(written.file)}  {written.seconds:.2f} s  peak {written.peak:.3f}{clipped}")
+    return folder.path / written.file

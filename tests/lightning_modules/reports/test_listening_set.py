@@ -36,6 +36,16 @@ def test_what_is_written_is_read(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["listening"]
 
 
+def test_a_manifest_of_before_there_were_pieces(tmp_path: Path):
+    audio = np.zeros((1, 100), dtype=np.float32)
+    write_listening_set(tmp_path, content(), {"clip_0_original.wav": audio})
+    manifest = tmp_path / "listening/listening.json"
+    values = json.loads(manifest.read_text())
+    assert values.pop("pieces") == []
+    manifest.write_text(json.dumps(values))
+    assert read_listening_set(tmp_path) == content()
+
+
 def test_what_is_no_sound_becomes_silence_or_full_scale(tmp_path: Path):
     audio = np.array([[np.nan, np.inf, -np.inf, 3.0, 0.5]], dtype=np.float32)
     write_listening_set(tmp_path, content(), {"clip_0_original.wav": audio})

@@ -91,6 +91,19 @@ def test_a_prompt_is_continued(run_folder: Path, tmp_path: Path):
     assert 3 <= shared < len(notes[1])
 
 
+def test_several_pieces_and_their_report(run_folder: Path, tmp_path: Path):
+    manifest = start(
+        run_folder, tmp_path / "out", "--seconds", 20, "--seed", 5, "--num_pieces", 2, "--report"
+    )
+    names = [each["file"] for each in manifest["files"]]
+    assert names == ["piece.mid", "piece.png", "piece-2.mid", "piece-2.png"]
+    alone = start(run_folder, tmp_path / "alone", "--seconds", 20, "--seed", 6)
+    assert alone["files"][0]["sha256"] == manifest["files"][2]["sha256"]
+    page = (tmp_path / "out/report.html").read_text()
+    assert page.count("Piano roll:") == 2 and "<audio" not in page
+    assert "seed 6, temperature 0.95" in page
+
+
 def test_without_a_name_the_run_gets_the_folder(run_folder: Path):
     main(["compose", str(run_folder), "--seconds", "20", "--device", "cpu"])
     assert (run_folder / "compose/manifest.json").is_file()
@@ -104,6 +117,7 @@ def test_without_a_name_the_run_gets_the_folder(run_folder: Path):
         (["--top_p", "1.1"], "--top_p is 1.1"),
         (["--temperature", "-1"], "--temperature is -1"),
         (["--seed", "-1"], "--seed is -1"),
+        (["--num_pieces", "0"], "--num_pieces is 0"),
         (["--prompt_seconds", "3"], "--prompt_seconds is given without --prompt"),
         (["--prompt", "none.mid"], "none.mid: no such file"),
         (["--render", "none.ckpt"], "none.ckpt does not exist"),
