@@ -50,11 +50,12 @@ def write_piece_report(
     audio: dict[str, NDArray[np.float32]] = {}
     sample_rate, described = module.sample_rate, []
     for number, piece in enumerate(pieces):
-        name = None if piece.sound is None else f"piece_{number}.wav"
-        if piece.sound is not None and name is not None:
+        name, seconds = None, piece.seconds
+        if piece.sound is not None:
             waveform, sample_rate = soundfile.read(piece.sound, dtype="float32", always_2d=True)  # (T, C)
+            name, seconds = f"piece_{number}.wav", len(waveform) / sample_rate  # roll and player end together
             audio[name] = waveform.T
-        described.append(Piece(piece.title, piece.seconds, note_records(piece.played.notes), name))
+        described.append(Piece(piece.title, seconds, note_records(piece.played.notes), name))
     content = ListeningSet(
         model=f"{type(module).__module__}.{type(module).__qualname__}",
         checkpoint=str(checkpoint),

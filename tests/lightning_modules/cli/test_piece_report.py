@@ -24,7 +24,7 @@ def composed(tmp_path: Path) -> Path:
     """A folder with the report of two pieces, one of which was played."""
     checkpoint = save(NotePrior(NoteTransformer(411, width=8, layers=1, heads=2), 16), tmp_path / "one.ckpt")
     played = read_played(midi_file(HeardNotes.from_rows(ROWS)))
-    soundfile.write(tmp_path / "sound.wav", np.sin(np.arange(8000) / 10.0), 2000)
+    soundfile.write(tmp_path / "sound.wav", np.sin(np.arange(16_000) / 10.0), 2000)
     pieces = [
         ComposedPiece("seed <3>", played, 4.0, tmp_path / "sound.wav"),
         ComposedPiece("seed 4", played, 4.0, None),
@@ -36,12 +36,12 @@ def composed(tmp_path: Path) -> Path:
 def test_rolls_and_players(composed: Path):
     played, silent = make_listening([read_results(composed)]).pieces
     assert played.title == "seed <3>" and len(played.tracks) == 1 and silent.tracks == ()
-    assert played.tracks[0].seconds == 4.0
-    for card in (played, silent):
+    assert played.tracks[0].seconds == 8.0
+    for card, seconds in ((played, 8.0), (silent, 4.0)):
         assert card.roll is not None
         assert (card.roll.lowest, card.roll.highest) == ("C4", "C5")
         (left, _, width, _, soft), (_, top, _, _, loud) = card.roll.bars
-        assert (left, width) == (pytest.approx(0.5 / 4), pytest.approx(0.5 / 4))
+        assert (left, width) == (pytest.approx(0.5 / seconds), pytest.approx(0.5 / seconds))
         assert top == pytest.approx(1 / 15) and loud == pytest.approx(1.0) and soft < loud
 
 
