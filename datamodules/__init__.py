@@ -1,15 +1,17 @@
-"""MAESTRO as PyTorch Lightning data modules."""
+"""MAESTRO, and folders of other recordings, as PyTorch Lightning data modules."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datamodules.audio_folder import AudioFolderDataModule
     from datamodules.maestro import MaestroDataModule
     from datamodules.maestro_notes import MaestroNotesDataModule
 
-__all__ = ["MaestroDataModule", "MaestroNotesDataModule"]
+__all__ = ["AudioFolderDataModule", "MaestroDataModule", "MaestroNotesDataModule"]
 
 _MODULES = {
+    "AudioFolderDataModule": "datamodules.audio_folder",
     "MaestroDataModule": "datamodules.maestro",
     "MaestroNotesDataModule": "datamodules.maestro_notes",
 }

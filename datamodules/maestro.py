@@ -1,31 +1,16 @@
 """The MAESTRO data module: options in, batches out."""
 
-import warnings
 from pathlib import Path
 from typing import Literal
 
-import lightning.pytorch as pl
-from lightning.pytorch.accelerators import CUDAAccelerator
-
 from datamodules.archive.http_file import TransferPolicy
-from datamodules.batch import Batch, PcmBatch
-from datamodules.cache.pcm import PcmCache
 from datamodules.cache.preparation import Preparation
-from datamodules.clips.datasets import Augmentation, ClipDataset, EvaluationClips, TrainingClips
-from datamodules.clips.loader import ClipLoader, clip_loader
-from datamodules.clips.notes import ClipNotes
-from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler, replica_of
-from datamodules.errors import CacheError, OptionError
-from datamodules.options import at_least, whole_samples
-from datamodules.release.catalogue import Performance
-from datamodules.release.notes import MidiFiles, Notes, Played
-from datamodules.releases import SPLITS, Release, find_release
-
-# Handing batches between processes costs more than making them: tests/benchmarks/test_loader_speed.py.
-_FASTEST_WORKERS = 0
+from datamodules.clips.data_module import ClipDataModule
+from datamodules.clips.datasets import Augmentation
+from datamodules.releases import Release, find_release
 
 
-class MaestroDataModule(pl.LightningDataModule):
+class MaestroDataModule(ClipDataModule):
     """MAESTRO, or the embedded miniature of it, as clips of piano sound.
 
     The release is decoded once into a cache of 16-bit samples at one rate. Training clips are drawn at random
@@ -81,6 +66,8 @@ class MaestroDataModule(pl.LightningDataModule):
         OptionError: If an option has a value that makes no sense.
     """
 
+    how_to_widen = "widen years, composers, max_hours or max_performances"
+
     def __init__(
         self,
         release: str = "mini",
@@ -111,8 +98,7 @@ class MaestroDataModule(pl.LightningDataModule):
         with_notes: bool | Literal["auto"] = "auto",
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.preparation = Preparation(
+        preparation = Preparation(
             release=release,
             source=source,
             cache_dir=cache_dir,
@@ -129,224 +115,19 @@ class MaestroDataModule(pl.LightningDataModule):
             transfer=transfer,
             progress=progress,
         )
+        super().__init__(
+            preparation,
+            release,
+            clip_samples=clip_samples,
+            eval_clip_seconds=eval_clip_seconds,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            clips_per_epoch=clips_per_epoch,
+            augmentation=Augmentation(gain_db, flip_polarity),
+            workers=workers,
+            prefetch_batches=prefetch_batches,
+            pin_memory=pin_memory,
+            with_notes=with_notes,
+            seed=seed,
+        )
         self.release: Release = find_release(release)
-        self.sample_rate = sample_rate
-        self.channels = channels
-        self.clip_samples = at_least("clip_samples", clip_samples, 1, "samples")
-        self.eval_clip_samples = whole_samples("eval_clip_seconds", eval_clip_seconds, sample_rate)
-        self.batch_size = at_least("batch_size", batch_size, 1, "clips")
-        self.eval_batch_size = at_least("eval_batch_size", eval_batch_size, 1, "clips")
-        if clips_per_epoch is not None:
-            at_least("clips_per_epoch", clips_per_epoch, 1, "clips")
-        self.clips_per_epoch = clips_per_epoch
-        self.augmentation = Augmentation(gain_db, flip_polarity)
-        self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
-        if prefetch_batches is not None:
-            at_least("prefetch_batches", prefetch_batches, 1, "batches")
-        self.prefetch_batches = prefetch_batches
-        self.pin_memory = pin_memory
-        self.with_notes = with_notes
-        self.seed = at_least("seed", seed, 0, "any unit")
-        self.performances: tuple[Performance, ...] = ()
-        self._cache: PcmCache | None = None
-        self._midi_files: MidiFiles | None = None
-        self._played: dict[int, Played | None] = {}
-
-    def prepare_data(self) -> None:
-        """Render the embedded release if it is the one in use, and bring the cache up to date.
-
-        Raises:
-            ReleaseError: If the release is not where `source` says, cannot be fetched, or is faulty.
-            AudioError: If more than `max_bad_performances` recordings are unusable.
-            CacheError: If the cache cannot be written.
-        """
-        self.preparation.prepare()
-
-    def setup(self, stage: str | None = None) -> None:
-        """Open the cache.
-
-        Args:
-            stage: "fit", "validate", "test" or "predict"; None for all.
-
-        Raises:
-            CacheError: If `prepare_data` has not run, or the cache is damaged.
-            OptionError: If training clips are longer than every recording.
-        """
-        if self._cache is None:
-            self._cache, self.performances = self.preparation.open()
-        if stage in (None, "fit"):
-            self._rows("train", self.clip_samples, "clip_samples")
-
-    def train_dataloader(self) -> ClipLoader:
-        """Batches of random clips of the training split."""
-        clips = self.train_clips()
-        return self._loader(clips, TrainingSampler(clips, self.batch_size, *replica_of(self.trainer)))
-
-    def val_dataloader(self) -> ClipLoader:
-        """Batches of the grid of the validation split."""
-        return self._eval_loader("validation")
-
-    def test_dataloader(self) -> ClipLoader:
-        """Batches of the grid of the test split."""
-        return self._eval_loader("test")
-
-    def predict_dataloader(self) -> ClipLoader:
-        """The same as `test_dataloader`."""
-        return self._eval_loader("test")
-
-    def on_after_batch_transfer(self, batch: PcmBatch, dataloader_idx: int) -> Batch:
-        """Convert int16 to float32 on the device."""
-        return batch.to_batch()
-
-    def train_clips(self) -> TrainingClips:
-        """The training split as random clips."""
-        rows = self._rows("train", self.clip_samples, "clip_samples")
-        total = int(self.cache.samples[rows].sum())
-        num_clips = self.clips_per_epoch or max(1, total // self.clip_samples)
-        return TrainingClips(
-            self.cache,
-            rows,
-            self.clip_samples,
-            num_clips,
-            self.batch_size,
-            self.seed,
-            self.augmentation,
-            self._clip_notes(rows),
-        )
-
-    def eval_clips(self, split: str) -> EvaluationClips:
-        """A split as a grid of clips.
-
-        Args:
-            split: "train", "validation" or "test".
-        """
-        rows = self._rows(split, self.eval_clip_samples, "eval_clip_seconds")
-        return EvaluationClips(
-            self.cache, rows, self.eval_clip_samples, self.eval_batch_size, self._clip_notes(rows)
-        )
-
-    def notes(self, performance: int, start_sample: int, num_samples: int) -> Notes | None:
-        """The notes of a clip by the release's MIDI, or None if the performance has none.
-
-        Args:
-            performance: As in `Batch.performance`.
-            start_sample: As in `Batch.start_sample`.
-            num_samples: Length T of the clip in samples.
-
-        Returns:
-            Those whose keys are down within the clip, in seconds from its start; notes struck before it have
-            negative onsets.
-        """
-        played = self.played(performance)
-        start, stop = start_sample / self.sample_rate, (start_sample + num_samples) / self.sample_rate
-        return None if played is None else played.notes.between(start, stop)
-
-    def played(self, performance: int) -> Played | None:
-        """Notes and pedals of a whole performance by the release's MIDI, or None if it has none.
-
-        Args:
-            performance: As in `Batch.performance`.
-        """
-        if performance not in self._played:
-            if self._midi_files is None:
-                self._midi_files = self.preparation.midi_files()
-            self._played[performance] = self._midi_files.played(self.performances[performance].midi)
-        return self._played[performance]
-
-    @property
-    def cache(self) -> PcmCache:
-        """The open cache; its rows are those of `performances`.
-
-        Raises:
-            CacheError: Before `setup`.
-        """
-        if self._cache is None:
-            raise CacheError("the data module is not set up", "call prepare_data() and setup() first")
-        return self._cache
-
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """Facts that identify the data a model was trained on, for its checkpoint: plain values."""
-        counts = {split: sum(p.split == split for p in self.performances) for split in SPLITS}
-        return {
-            "release": self.release.name,
-            "cache": self.cache.identity,
-            "sample_rate": self.sample_rate,
-            "channels": self.channels,
-            **{f"{split}_performances": count for split, count in counts.items()},
-        }
-
-    def _rows(self, split: str, clip_samples: int, option: str) -> list[int]:
-        """Performances of a split that hold at least one clip, as indices into `performances`.
-
-        Raises:
-            OptionError: If there are none.
-        """
-        lengths = self.cache.samples
-        members = [row for row, p in enumerate(self.performances) if p.split == split]
-        if not members:
-            raise OptionError(
-                f"the selected part of {self.release.name} has no performances in the split {split!r}",
-                "widen years, composers, max_hours or max_performances, or switch that stage off "
-                "(for validation: --trainer.limit_val_batches 0)",
-            )
-        rows = [row for row in members if lengths[row] >= clip_samples]
-        clip = f"a clip of {clip_samples} samples ({clip_samples / self.sample_rate:.2f} s)"
-        if not rows:
-            longest = int(lengths[members].max())
-            raise OptionError(
-                f"{option}: {clip} is longer than every recording of the split {split!r}",
-                f"the longest has {longest} samples ({longest / self.sample_rate:.2f} s): "
-                f"lower {option} to that or less",
-            )
-        if left_out := len(members) - len(rows):
-            warnings.warn(
-                f"{option}: {clip} is longer than {left_out} of the {len(members)} recordings of the split "
-                f"{split!r}, which are left out",
-                stacklevel=2,
-            )
-        return self._with_midi(rows, split) if self._wants_notes else rows
-
-    @property
-    def _wants_notes(self) -> bool:
-        """Whether batches carry notes."""
-        if self.with_notes == "auto":
-            return bool(getattr(getattr(self.trainer, "lightning_module", None), "reads_notes", False))
-        return self.with_notes
-
-    def _with_midi(self, rows: list[int], split: str) -> list[int]:
-        """Those of `rows` whose notes are known.
-
-        Raises:
-            OptionError: If there are none.
-        """
-        known = [row for row in rows if self.played(row) is not None]
-        if not known:
-            raise OptionError(
-                f"none of the {len(rows)} recordings of the split {split!r} has a MIDI file that can be "
-                "read, and the model reads notes",
-                "use a release with its MIDI files, or a model of the waveform alone",
-            )
-        if left_out := len(rows) - len(known):
-            warnings.warn(
-                f"{left_out} of the {len(rows)} recordings of the split {split!r} have no MIDI file that can "
-                "be read, and are left out: the model reads notes",
-                stacklevel=2,
-            )
-        return known
-
-    def _clip_notes(self, rows: list[int]) -> ClipNotes | None:
-        """The notes that go with clips of some performances, if batches carry notes."""
-        if not self._wants_notes:
-            return None
-        played = {row: found for row in rows if (found := self.played(row)) is not None}
-        return ClipNotes(played, self.sample_rate)
-
-    def _eval_loader(self, split: str) -> ClipLoader:
-        clips = self.eval_clips(split)
-        return self._loader(clips, EvaluationSampler(clips, self.eval_batch_size, *replica_of(self.trainer)))
-
-    def _loader(self, clips: ClipDataset, sampler: BatchSampler) -> ClipLoader:
-        on_gpu = self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator)
-        pin = on_gpu if self.pin_memory == "auto" else self.pin_memory
-        return clip_loader(clips, sampler, self.workers, pin, self.prefetch_batches)

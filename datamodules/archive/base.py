@@ -62,6 +62,9 @@ class Archive(ABC):
     is_packed = False
     """Whether members are no plain files."""
 
+    is_release = True
+    """Whether a table says what the recordings should be: WAV files of a known length, never changed."""
+
     attempts = 1
     """How often a member is read before its damage counts as final."""
 

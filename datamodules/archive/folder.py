@@ -11,14 +11,15 @@ from datamodules.archive.base import (
     SMALL_MEMBER_BYTES,
     TABLE_BYTES,
     Archive,
-    ByteStream,
     Metadata,
     no_metadata,
 )
 from datamodules.errors import AudioError, ReleaseError
 from datamodules.files import open_regular, read_limited
 
-_REFUSED = "refused"
+REFUSED = "refused"
+"""Fingerprint of what is not read."""
+
 _INSIDE = "put the file itself there: only regular files inside the release's folder are read"
 
 
@@ -30,6 +31,9 @@ class FolderArchive(Archive):
     Args:
         root: The release's root folder: the one that holds the metadata and the year folders.
     """
+
+    may_leave = False
+    """Whether links may lead out of the folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -47,7 +51,7 @@ class FolderArchive(Archive):
         try:
             found = self._find(member)
         except ReleaseError:
-            return _REFUSED
+            return REFUSED
         return None if found is None else f"{found[1].st_size}-{found[1].st_mtime_ns}"
 
     def packed_size(self, member: str) -> int:  # noqa: D102
@@ -70,7 +74,7 @@ class FolderArchive(Archive):
         return self._read(member, SMALL_MEMBER_BYTES)
 
     @contextmanager
-    def open(self, member: str, keep: Path | None = None) -> Iterator[ByteStream]:
+    def open(self, member: str, keep: Path | None = None) -> Iterator["FileStream"]:
         """The file's content; nothing has to be kept, as it lies there already."""
         try:
             found = self._find(member)
@@ -107,7 +111,7 @@ class FolderArchive(Archive):
             return None
         except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name too long
             raise ReleaseError(f"cannot read {path}: {error}", "check its name and permissions") from error
-        if not real.is_relative_to(self.root.resolve()):
+        if not self.may_leave and not real.is_relative_to(self.root.resolve()):
             raise ReleaseError(f"{path} is a link that leaves the release, to {real}", _INSIDE)
         if not stat.S_ISREG(status.st_mode):
             kind = next((name for name, test in _KINDS if test(status.st_mode)), "no file")
@@ -125,7 +129,7 @@ _KINDS = (
 
 
 @contextmanager
-def open_stream(path: Path, name: str | None = None) -> Iterator[ByteStream]:
+def open_stream(path: Path, name: str | None = None) -> "Iterator[FileStream]":
     """The content of a regular file, for as long as the context lasts.
 
     Args:
@@ -145,30 +149,38 @@ def open_stream(path: Path, name: str | None = None) -> Iterator[ByteStream]:
     except OSError as error:
         raise AudioError(f"{name}: cannot be read ({error.strerror or error})", "check the file") from error
     with file:
-        yield _FileStream(file, name)
+        yield FileStream(file, name)
 
 
-class _FileStream:
-    """An open file as a `ByteStream`."""
+class FileStream:
+    """An open file as a `ByteStream`.
+
+    Args:
+        file: The file.
+        name: What messages call it.
+
+    Attributes:
+        file: The file, for decoders that go back and forth.
+    """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
         self.size = os.fstat(file.fileno()).st_size
-        self._file = file
+        self.file = file
 
-    def readinto(self, target: memoryview) -> int:
+    def readinto(self, target: memoryview) -> int:  # noqa: D102
         filled = 0
         while filled < len(target) and (count := self._read_some(target[filled:])):
             filled += count
         return filled
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:  # noqa: D102
         target = bytearray(min(size, self.size))
         return bytes(target[: self.readinto(memoryview(target))])
 
     def _read_some(self, target: memoryview) -> int:
         try:
-            return self._file.readinto(target)  # type: ignore[attr-defined]
+            return self.file.readinto(target)  # type: ignore[attr-defined]
         except OSError as error:
             raise AudioError(
                 f"{self.name}: cannot be read ({error.strerror})", "check the disk, or restore the recording"

@@ -32,6 +32,8 @@ from datamodules.release.notes import store_midi
 # The official metadata have 45 to 2,625 s: of 45 s, a header of 48 kHz on audio of 44.1 kHz takes 3.7 away.
 _MISSING_SECONDS, _MISSING_SHARE = 0.5, 0.005
 _SURPLUS_SECONDS, _SURPLUS_SHARE = 5.0, 0.01
+_SHORTEST_SECONDS = 0.1
+"""Of a recording that no table describes: less is a fault of some program, or a click."""
 _LISTED = 10
 
 
@@ -246,7 +248,12 @@ class CacheBuilder:
             self.archive.open(audio, keep) as source,
         ):
             summary = convert_to_pcm(
-                source, file, self.spec.sample_rate, self.spec.channels, on_block=on_block
+                source,
+                file,
+                self.spec.sample_rate,
+                self.spec.channels,
+                on_block=on_block,
+                is_release=self.archive.is_release,
             )
             self._check_duration(performance, summary.samples)
         self._copy_midi(performance)
@@ -254,6 +261,8 @@ class CacheBuilder:
 
     def _copy_midi(self, performance: Performance) -> None:
         """The notes beside the samples, and beside the kept recording; a sound recording may do without."""
+        if not self.archive.is_release:
+            return  # a person's own files may change, and are at hand
         try:
             if self.archive.fingerprint(performance.midi) is None:
                 return
@@ -273,7 +282,7 @@ class CacheBuilder:
 
     def _check_length_so_far(self, performance: Performance, seconds: float) -> None:
         """Stop early what would fill the disk: a recording far longer than the catalogue says."""
-        if seconds > _longest(performance.duration):
+        if self.archive.is_release and seconds > _longest(performance.duration):
             raise AudioError(
                 f"{self.archive.location}/{performance.audio}: lasts more than {seconds:.1f} s, "
                 f"but the catalogue says {performance.duration:.1f} s",
@@ -283,6 +292,14 @@ class CacheBuilder:
     def _check_duration(self, performance: Performance, samples: int) -> None:
         """A header with the wrong sample rate, or a shortened file, shows in the duration."""
         seconds, expected = samples / self.spec.sample_rate, performance.duration
+        if not self.archive.is_release:
+            if seconds < _SHORTEST_SECONDS:
+                raise AudioError(
+                    f"{self.archive.location}/{performance.audio}: lasts {seconds:.4f} s, less than "
+                    f"{_SHORTEST_SECONDS} s",
+                    "leave it out, or join it with others",
+                )
+            return
         shortest = expected * (1 - _MISSING_SHARE) - _MISSING_SECONDS
         if not shortest <= seconds <= _longest(expected):
             raise AudioError(
@@ -299,6 +316,12 @@ class CacheBuilder:
         """
         if not failures:
             return
+        if not usable and not self.archive.is_release:
+            raise AudioError(
+                f"none of the {len(failures)} sound files in {self.archive.location} can be used:\n"
+                f"{_listed(failures)}",
+                failures[0].error.remedy,
+            )
         if not usable or len(failures) > self.max_bad_performances:
             raise AudioError(
                 f"{len(failures)} recording(s) cannot be used "

@@ -1,21 +1,24 @@
 """Decode and resample recordings.
 
-What is accepted, because it converts without surprise: 16-, 24- and 32-bit integer and 32- and 64-bit float
-samples, mono or stereo, at 44.1 kHz or more (or at least the rate asked for). What is refused, because it
-would teach a model something that is no piano: 8-bit and companded samples (their noise floor is audible),
-more than two channels (no agreed mix-down), lower rates (the upper octaves are missing), NaN and infinity.
+Of a release, what is accepted, because it converts without surprise: 16-, 24- and 32-bit integer and 32- and
+64-bit float samples, mono or stereo, at 44.1 kHz or more (or at least the rate asked for). What is refused,
+because it would teach a model something that is no piano: 8-bit and companded samples (their noise floor is
+audible), more than two channels (no agreed mix-down), lower rates (the upper octaves are missing), NaN and
+infinity. Of anything else, whatever libsndfile reads is accepted, apart from NaN and infinity.
 """
 
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
 from datamodules.archive.base import ByteStream
+from datamodules.archive.folder import FileStream
+from datamodules.archive.sound_stream import SoundStream
 from datamodules.archive.wav_stream import WavStream
 from datamodules.errors import AudioError
 
@@ -36,6 +39,25 @@ _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 _BLOCK_FRAMES = 1 << 16
 _FULL_SCALE = 32768.0
 _MAX_CLIPPED_SHARE = 0.01
+
+
+class SampleStream(Protocol):
+    """The samples of a recording, from front to back.
+
+    Attributes:
+        samplerate: In Hz.
+        channels: Number of channels.
+        frames: Samples per channel that are promised; 0 if none are.
+        subtype: libsndfile's name of the sample format.
+    """
+
+    samplerate: int
+    channels: int
+    frames: int
+    subtype: str
+
+    def read(self, out: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Decode into `out`, (T, C); returns the part of it that was filled, empty at the end."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +84,13 @@ def convert_to_pcm(
     channels: int,
     quality: ResamplerQuality = RESAMPLER_QUALITY,
     on_block: Callable[[float], None] | None = None,
+    is_release: bool = True,
 ) -> PcmSummary:
     """Stream a recording into raw little-endian int16, interleaved, at one rate and channel count.
 
-    Stereo becomes mono as the mean of both channels; mono becomes stereo by repetition. Values are rounded
-    to the nearest of 65,536 steps and limited to full scale. Memory use does not depend on the length.
+    Mono is the mean of all channels; what has one channel, or more than two, becomes stereo by repeating
+    that. Values are rounded to the nearest of 65,536 steps and limited to full scale. Memory use does not
+    depend on the length.
 
     Args:
         source: The content of a WAV file.
@@ -75,14 +99,14 @@ def convert_to_pcm(
         channels: Target number of channels, 1 or 2.
         quality: soxr's recipe.
         on_block: Called with the seconds of audio converted since the last call.
+        is_release: Whether it must be a WAV file as in a release, or may be of any kind.
 
     Raises:
         AudioError: If the recording is absent, truncated, empty, not finite or of a refused format.
         OSError: If writing to `target` fails.
     """
     samples = clipped = crc32 = 0
-    name, file = source.name, WavStream(source)
-    _check_format(file, name, sample_rate)
+    name, file = source.name, _open_samples(source, sample_rate, is_release)
     blocks = _mixed_blocks(file, name, channels, on_block)
     for block in _resampled(blocks, file.samplerate, sample_rate, channels, quality):
         pcm, over = quantise(block)
@@ -115,6 +139,15 @@ def quantise(waveform: NDArray[np.float32]) -> tuple[NDArray[np.int16], int]:
     return waveform.astype("<i2"), clipped
 
 
+def _open_samples(source: ByteStream, sample_rate: int, is_release: bool) -> SampleStream:
+    if is_release:
+        stream = WavStream(source)
+        _check_format(stream, source.name, sample_rate)
+        return stream
+    assert isinstance(source, FileStream)  # only folders hold anything else
+    return SoundStream(source.file, source.name)
+
+
 def _check_format(file: WavStream, name: str, sample_rate: int) -> None:
     if file.frames == 0:
         raise AudioError(f"{name}: holds no samples", "restore the recording from the official release")
@@ -136,13 +169,15 @@ def _check_format(file: WavStream, name: str, sample_rate: int) -> None:
 
 
 def _mixed_blocks(
-    file: WavStream, name: str, channels: int, on_block: Callable[[float], None] | None
+    file: SampleStream, name: str, channels: int, on_block: Callable[[float], None] | None
 ) -> Iterator[NDArray[np.float32]]:
     """Yield (T, channels) float32 blocks; every array is valid until the next is asked for."""
     buffer = np.empty((_BLOCK_FRAMES, file.channels), dtype=np.float32)
     position = 0
-    while position < file.frames:
+    while not file.frames or position < file.frames:
         block = file.read(out=buffer)
+        if len(block) == 0 and not file.frames:
+            break
         if len(block) == 0:
             raise AudioError(
                 f"{name}: decoding stopped at {position / file.samplerate:.1f} s "
@@ -161,10 +196,12 @@ def _mixed_blocks(
 
 
 def _mix(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """(T, 1 or 2) -> (T, channels)."""
+    """(T, any number) -> (T, channels)."""
     if block.shape[1] == channels:
         return block
-    if channels == 1:
+    if block.shape[1] > 2:
+        block = block.mean(axis=1, keepdims=True)
+    elif channels == 1:
         mono = block[:, :1] + block[:, 1:]
         mono *= 0.5
         return mono

@@ -70,7 +70,8 @@ class CacheSpec:
         release: Name of the release.
         sample_rate: In Hz.
         channels: 1 or 2.
-        catalogue: Hash of the release's metadata, from `hash_catalogue`.
+        catalogue: Hash of the release's metadata, from `hash_catalogue`; of a folder that is
+            no release, from `hash_folder`.
     """
 
     release: str
@@ -104,6 +105,11 @@ def hash_catalogue(performances: Iterable[Performance], with_quotes: bool = Fals
             each["title"] = title[1:-1]
     rows = sorted(json.dumps(each, sort_keys=True) for each in facts)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def hash_folder(location: str) -> str:
+    """Hash where a person's own recordings lie, however that is spelt: 64 hexadecimal digits."""
+    return hashlib.sha256(os.fsencode(os.path.realpath(location))).hexdigest()
 
 
 def pcm_path(folder: Path, audio: str) -> Path:

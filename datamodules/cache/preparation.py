@@ -11,6 +11,8 @@ system with working locks (NFS 4, Lustre, GPFS). Where in doubt, run `lightning 
 
 import functools
 import os
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,22 +29,27 @@ from datamodules.cache.pcm import (
     CacheSpec,
     PcmCache,
     hash_catalogue,
+    hash_folder,
     is_intact,
     open_cache,
     read_manifest,
     write_manifest,
 )
 from datamodules.cache.progress import say
-from datamodules.errors import CacheError, ReleaseError
+from datamodules.errors import CacheError, OptionError, ReleaseError
 from datamodules.files import translated_write_errors, write_atomically
 from datamodules.options import at_least, one_of
 from datamodules.release.catalogue import Performance, read_catalogue
 from datamodules.release.notes import MidiFiles
 from datamodules.release.selection import Selection
-from datamodules.releases import find_release
+from datamodules.release.sound_folder import read_sound_folder
+from datamodules.releases import Release, find_release
 
 # Servers limit each connection; four together fill most lines, whatever the number of cores.
 _REMOTE_THREADS = 4
+
+FOLDER = "folder"
+"""Stands for the name of a release where there is none."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,11 @@ class Preparation:
     """Makes and opens the cache of the chosen part of a release.
 
     Attributes:
-        release: "mini" (embedded, rendered on first use), "v1.0.0", "v2.0.0" or "v3.0.0".
-        source: Folder of the unpacked release or the folder that contains it, a zip file, or the URL of one.
-            None renders `mini`, and reads other releases from the official server, only the members in use.
+        release: "mini" (embedded, rendered on first use), "v1.0.0", "v2.0.0" or "v3.0.0"; None for a folder
+            of recordings that is no release.
+        source: Folder of the unpacked release or the folder that contains it, a zip file, or the URL of one;
+            for `release` None, the folder. None renders `mini`, and reads other releases from the official
+            server, only the members in use.
         cache_dir: Where caches and the rendered release are kept; the environment variable MAESTRO_CACHE,
             else ~/.cache/maestro-lightning, by default.
         sample_rate: Rate of the clips, and of the cache, in Hz.
@@ -97,7 +106,7 @@ class Preparation:
         OptionError: If an option has a value that makes no sense.
     """
 
-    release: str = "mini"
+    release: str | None = "mini"
     source: str | Path | None = None
     cache_dir: str | Path | None = None
     sample_rate: int = 16_000
@@ -114,7 +123,8 @@ class Preparation:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        find_release(self.release)
+        if self.release is not None:
+            find_release(self.release)
         at_least("sample_rate", self.sample_rate, 1000, "Hz")
         one_of("channels", self.channels, (1, 2))
         at_least("max_bad_performances", self.max_bad_performances, 0, "recordings")
@@ -175,20 +185,29 @@ class Preparation:
                 f"(the first: {changed[0]})",
                 "call prepare_data() again: it makes them anew from the release",
             )
-        _refuse_copies(performances, entries)
+        if self.release is None:
+            performances = _without_copies(performances, entries)
+            cache = open_cache(cache.folder, cache.spec, performances)
+        else:
+            _refuse_copies(performances, entries)
         return cache, performances
 
     def _open(self) -> tuple[PcmCache, tuple[Performance, ...]]:
         _, chosen, spec = self._open_release()
         cache = open_cache(spec.folder(self.cache_root), spec, chosen)
         absent = len(chosen) - len(cache.audio)
-        if absent > self.max_bad_performances:
+        if absent > self._tolerance:
             raise CacheError(
                 f"{absent} of {len(chosen)} performances are not in the cache {cache.folder}",
                 "call prepare_data() first; the Trainer does",
             )
         in_cache = set(cache.audio)
         return cache, tuple(p for p in chosen if p.audio in in_cache)
+
+    @property
+    def _tolerance(self) -> int:
+        """How many unusable recordings are left out; of a person's own folder, any number."""
+        return self.max_bad_performances if self.release is not None else sys.maxsize
 
     def midi_files(self) -> MidiFiles:
         """The MIDI files that belong to the cache's performances."""
@@ -241,19 +260,33 @@ class Preparation:
         folder = self.cache_root / "releases"
         with translated_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with single_writer(folder / self.release, self.progress):
+            with single_writer(folder / "mini", self.progress):
                 render_mini(folder, progress=self.progress)
 
     def _open_release(self) -> tuple[Archive, tuple[Performance, ...], CacheSpec]:
         """The release's files, the performances in use, and the cache they belong to."""
         archive, catalogue = self._release
-        spec = CacheSpec(self.release, self.sample_rate, self.channels, hash_catalogue(catalogue))
+        # a folder stays the same when recordings are added to it
+        key = hash_catalogue(catalogue) if archive.is_release else hash_folder(archive.location)
+        spec = CacheSpec(self.release or FOLDER, self.sample_rate, self.channels, key)
         return archive, self.selection.apply(catalogue), spec
+
+    @property
+    def _facts(self) -> Release:
+        assert self.release is not None
+        return find_release(self.release)
 
     @functools.cached_property
     def _release(self) -> tuple[Archive, tuple[Performance, ...]]:
         """The release's files and its whole catalogue, read once."""
-        release = find_release(self.release)
+        if self.release is None:
+            if self.source is None:
+                raise OptionError(
+                    "source is not given: there are no recordings to use",
+                    "give their folder, for instance --data.source ~/recordings",
+                )
+            return read_sound_folder(Path(self.source).expanduser())
+        release = self._facts
         source = self.cache_root / "releases" if self._is_embedded else self.source or release.url
         if source is None:
             raise ReleaseError(
@@ -269,6 +302,8 @@ class Preparation:
 
     def _adopt_earlier(self, spec: CacheSpec) -> None:
         """Give a cache that an earlier version made from the same table the name it has now."""
+        if self.release is None:
+            return
         earlier = replace(spec, catalogue=hash_catalogue(self._release[1], with_quotes=True))
         old, new = earlier.folder(self.cache_root), spec.folder(self.cache_root)
         if old == new or new.exists() or not old.is_dir():
@@ -283,20 +318,20 @@ class Preparation:
         threads = fastest if self.prepare_threads == "auto" else self.prepare_threads
         keep = None
         if self.keep_recordings and archive.is_packed:
-            keep = self.cache_root / "recordings" / find_release(self.release).root
+            keep = self.cache_root / "recordings" / self._facts.root
         return CacheBuilder(
             archive,
             spec,
             spec.folder(self.cache_root),
             threads,
-            self.max_bad_performances,
+            self._tolerance,
             self.progress,
             keep,
         )
 
     def _keep_table(self, archive: Archive, folder: Path) -> None:
         """With the table the kept files are a release of their own, which `source` may name."""
-        table = archive.metadata(find_release(self.release).metadata_names)
+        table = archive.metadata(self._facts.metadata_names)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / table.name.rpartition("/")[2], table.content)
 
@@ -324,3 +359,27 @@ def _refuse_copies(performances: Sequence[Performance], entries: Mapping[str, Ca
                 "take one of them out of the release's table: a recording may be in one split only, or "
                 "evaluation would measure memory",
             )
+
+
+def _without_copies(
+    performances: Sequence[Performance], entries: Mapping[str, CacheEntry]
+) -> tuple[Performance, ...]:
+    """Recordings of which each counts once, with a warning; of copies, the file that changed least lately."""
+
+    def age(performance: Performance) -> tuple[int, str]:
+        return int(entries[performance.audio].source.rpartition("-")[2]), performance.audio
+
+    first: dict[tuple[int, int], str] = {}
+    for performance in sorted(performances, key=age):
+        entry = entries[performance.audio]
+        first.setdefault((entry.samples, entry.crc32), performance.audio)
+    kept = tuple(p for p in performances if p.audio in set(first.values()))
+    if left_out := len(performances) - len(kept):
+        copy = next(p.audio for p in performances if p not in kept)
+        original = first[entries[copy].samples, entries[copy].crc32]
+        warnings.warn(
+            f"{left_out} recording(s) sound exactly as another and are left out (the first: {copy}, as "
+            f"{original})",
+            stacklevel=2,
+        )
+    return kept

@@ -18,7 +18,8 @@ from datamodules.releases import COLUMNS, SPLITS, Release
 
 _MOST_ROWS = 100_000
 _LONGEST_SECONDS = 86_400.0
-_NAME_BYTES = 240  # of one folder or file; file systems allow 255, and the cache adds to it
+LONGEST_NAME_BYTES = 240
+"""Of one folder or file; file systems allow 255, and the cache adds to it."""
 _SUFFIXES = {"audio_filename": (".wav",), "midi_filename": (".midi", ".mid")}
 
 
@@ -170,7 +171,7 @@ def _member_name(row: Mapping[str, Any], column: str, where: str) -> str:
         raise ReleaseError(
             f"{where}: {column} is {value!r:.200}", f"it must end in {' or '.join(_SUFFIXES[column])}"
         )
-    if len(path.parts) > 8 or any(len(part.encode()) > _NAME_BYTES for part in path.parts):
+    if len(path.parts) > 8 or any(len(part.encode()) > LONGEST_NAME_BYTES for part in path.parts):
         raise ReleaseError(f"{where}: {column} is {value!r:.200}", "give it a shorter name")
     return str(path)
 

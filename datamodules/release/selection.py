@@ -105,7 +105,7 @@ class Selection:
 
 
 def _stable_order(performance: Performance) -> bytes:
-    return hashlib.sha256(performance.audio.encode()).digest()
+    return hashlib.sha256(performance.audio.encode(errors="surrogateescape")).digest()
 
 
 def _describe_choices(performances: Sequence[Performance]) -> str:

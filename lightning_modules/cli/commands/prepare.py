@@ -3,6 +3,7 @@
   lightning prepare --config experiments/data/maestro_2h.yaml
   lightning prepare --release v3.0.0 --max_hours 10 --cache_dir /data/maestro
   lightning prepare --config experiments/data/maestro_v3.yaml --status
+  lightning prepare --config experiments/data/audio_folder.yaml --source ~/recordings
 
 It makes the cache that `lightning fit` would make with the same options, and can be stopped at any time: the
 next start goes on where it was. It needs neither Lightning nor a GPU.
@@ -128,10 +129,13 @@ def data_options(path: str) -> dict[str, Any]:
             f"--config {path} cannot be read ({error})", "give an experiment's YAML file"
         ) from error
     class_path = str(OmegaConf.select(section, "class_path") or "MaestroDataModule")
-    if class_path.rpartition(".")[2] != "MaestroDataModule":
+    name = class_path.rpartition(".")[2]
+    if name not in ("MaestroDataModule", "AudioFolderDataModule"):
         raise OptionError(
             f"--config {path} uses the data module {class_path}",
-            "`lightning prepare` knows MaestroDataModule alone",
+            "`lightning prepare` knows MaestroDataModule and AudioFolderDataModule",
         )
+    if name == "AudioFolderDataModule":
+        found["release"] = None
     known = {field.name for field in fields(Preparation)}
     return {name: value for name, value in found.items() if name in known}
