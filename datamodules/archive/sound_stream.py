@@ -13,6 +13,13 @@ _UNKNOWN_FRAMES = 1 << 48
 """From here on a length stands for "unknown", as in a FLAC file that was written to a pipe."""
 
 
+class _ForwardFile(soundfile.SoundFile):
+    """Read from front to back: otherwise soundfile seeks after each block, where that may fail."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 class SoundStream:
     """The samples of a sound file.
 
@@ -33,7 +40,7 @@ class SoundStream:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._name = name
         try:
-            self._file = soundfile.SoundFile(file)
+            self._file = _ForwardFile(file)
         except soundfile.LibsndfileError as error:
             file.seek(0)
             reason = "not readable as audio" if file.read(1) else "the file is empty"

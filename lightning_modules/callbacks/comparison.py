@@ -63,7 +63,7 @@ class ClipValues(Metric):
     def gathered(self) -> Tensor:
         """What `compute` gives, also on a device that had no clips: torchmetrics warns of those."""
         self.update(torch.zeros(0, device=self.device))
-        return self.compute()
+        return self.compute().reshape(-1)  # torchmetrics makes a scalar of a single clip
 
     def compute(self) -> Tensor:
         """(N,) float32; empty if nothing was added."""

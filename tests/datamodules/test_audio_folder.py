@@ -39,7 +39,8 @@ def write_30_files(root: Path) -> None:
         rate, depth = RATES[number % 5], DEPTHS[number % 4]
         tone(root / f"wav/{number:02} {rate} {depth}.wav", rate, 1 + number % 3, subtype=depth)
     tone(root / "other/a.flac", 44_100, 2)
-    tone(root / "other/a.wav", 44_100, 2)  # the same stem, and the same sound
+    # the same stem, and the same sound
+    soundfile.write(root / "other/a.wav", soundfile.read(root / "other/a.flac", dtype="int16")[0], 44_100)
     tone(root / "other/b.ogg", 48_000, format="OGG", subtype="VORBIS")
     tone(root / "other/c.mp3", 44_100, 2, format="MP3", subtype="MPEG_LAYER_III")
     tone(root / "other/deep/er/d.AIFF", 22_050, 6, format="AIFF")

@@ -171,3 +171,9 @@ def test_values_of_no_clips_are_no_warning(recwarn):
     values.update(torch.tensor([1.0, 2.0]))
     assert values.gathered().tolist() == values.gathered().tolist() == [1.0, 2.0]
     assert not list(recwarn)
+
+
+def test_one_clip_has_one_value():
+    values = ClipValues()
+    values.update(torch.tensor([0.5]))
+    assert values.gathered().tolist() == [0.5]
