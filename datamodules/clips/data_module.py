@@ -61,6 +61,7 @@ class ClipDataModule(pl.LightningDataModule):
         OptionError: If an option has a value that makes no sense.
     """
 
+    name: str
     how_to_widen: ClassVar[str]
     """Advice for a split without recordings."""
 
