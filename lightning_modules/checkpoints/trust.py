@@ -12,6 +12,7 @@ import inspect
 import math
 import os
 import re
+import shlex
 import types
 import typing
 from collections.abc import Collection, Iterator
@@ -47,7 +48,6 @@ MAX_VALUES = 20_000
 MAX_DEPTH = 24
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PATH_NAME = re.compile(r"(^|_)(dir|dirpath|path|file|folder|root|cache|registry)$")
-_REFERENCE = re.compile(r"\$\{[\w.]+\}")
 _WRITERS = ("trainer", "checkpoint")
 """Sections of a run's config whose objects write files."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), os.PathLike, enum.Enum)
@@ -82,6 +82,8 @@ class Inspection:
         packages: Packages allowed beside the program itself.
         folder: Where the paths of a config that came along must lie; None for descriptions, which have none.
         free: Places of paths that may lie elsewhere.
+        references: Text that refers to another option and may stand in a config that came along: what it
+            refers to must be a number, for text would get past what is checked here.
     """
 
     def __init__(
@@ -90,11 +92,13 @@ class Inspection:
         packages: Collection[str],
         folder: Path | None = None,
         free: Collection[str] = (),
+        references: Collection[str] = (),
     ) -> None:
         self.file = file
         self.packages = tuple(packages)
         self.folder = folder
         self.free = frozenset(free)
+        self.references = frozenset(references)
         self.num_values = 0
 
     def check(self, value: object, hint: object, place: str, depth: int = 0) -> None:
@@ -202,12 +206,12 @@ class Inspection:
             raise self._refusal("is text that would be read as a table or list", place)
 
     def _check_reference(self, value: str, place: str) -> None:
-        """Another option may be referred to; what an environment variable says may not."""
-        if "${" in _REFERENCE.sub("", value):
+        """What stands elsewhere, in an option or the environment, is not looked at in this place."""
+        if "${" in value and value not in self.references:
             raise CheckpointError(
-                f"{self.file} asks for {value!r} (at {place}), which is no reference to another option and "
-                "could give away what your environment holds",
-                f"if you trust the file, name it yourself: --config {self.file}",
+                f"{self.file} asks for {value!r} (at {place}), by which it could give away what your "
+                "environment holds, or put in this place what does not belong there",
+                f"if you trust the file, name it yourself: --config {shlex.quote(self.file)}",
             )
 
     def _check_path(self, value: str, members: list[Any], place: str, folder: Path) -> None:
@@ -225,7 +229,7 @@ class Inspection:
         if leaves:
             raise CheckpointError(
                 f"{self.file} names the path {value} (at {place}), which lies outside the run's own folder",
-                f"if you trust the file, name it yourself: --config {self.file}",
+                f"if you trust the file, name it yourself: --config {shlex.quote(self.file)}",
             )
 
     def _check_number(self, value: float, place: str) -> None:

@@ -5,6 +5,7 @@ import ast
 import importlib
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,12 @@ from pathlib import Path
 
 from lightning_modules.cli import commands
 from lightning_modules.cli.installation import require_pair
+from lightning_modules.cli.working_folder import let_named_modules_be_imported
 
+_OF_WORKER = re.compile(
+    r"^Caught \w+ in DataLoader worker process .*^datamodules\.errors\.\w+: (.*)", re.DOTALL | re.MULTILINE
+)
+"""What torch makes of an error of ours in a process that loads data: one of its own, with the traceback."""
 TRUST = "trust"
 TRUST_HELP = (
     "Package of your own whose classes may be built for a checkpoint, a density or a run's config; may be "
@@ -50,14 +56,17 @@ def main(args: list[str] | None = None) -> None:
         text = user_error_text(error)
         if text is None or os.environ.get("LIGHTNING_DEBUG"):
             raise
-        print(f"error: {text}", file=sys.stderr)
+        from lightning_modules.audio.files import shown
+
+        # words of a file must not steer the terminal
+        print("error:", "\n".join(map(shown, text.split("\n"))), file=sys.stderr)
         raise SystemExit(1) from error
 
 
 def run_verb(arguments: list[str]) -> None:
     """Hand over to the verb's module; imports happen here, so that help and mistakes are quick."""
     verb = arguments[0]
-    let_working_folder_be_imported()
+    let_named_modules_be_imported(arguments)
     if verb in tool_verbs():
         from lightning_modules.cli.help import tool_parser
 
@@ -103,18 +112,6 @@ def trusting(packages: list[str]) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = former
-
-
-def let_working_folder_be_imported() -> None:
-    """A model in a file of the working folder can be named by every verb.
-
-    The folder is named in full, for the parser changes into the folder of each config that it reads, and
-    comes last, so that nothing in it stands in for an installed package.
-    """
-    folder = os.getcwd()
-    sys.path[:] = [folder if entry == "" else entry for entry in sys.path]
-    if folder not in sys.path:
-        sys.path.append(folder)
 
 
 def attached(arguments: list[str]) -> list[str]:
@@ -166,5 +163,7 @@ def user_error_text(error: BaseException) -> str | None:
     while cause is not None:
         if isinstance(cause, ExperimentError):
             return str(cause)
+        if told := _OF_WORKER.search(str(cause)):
+            return told[1]
         cause = cause.__cause__
     return None

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.files import open_regular
 from lightning_modules.audio.notes import NoteList
 from lightning_modules.errors import ReportError
 from lightning_modules.reports.plain_values import read_json, record
@@ -28,6 +29,8 @@ from lightning_modules.reports.plain_values import read_json, record
 FOLDER = "listening"
 MANIFEST = "listening.json"
 FORMAT = 1
+LARGEST_SAMPLES = 2**25
+"""Of one file, in all channels: more than five minutes of stereo at 48 kHz."""
 
 
 class Note(NamedTuple):
@@ -178,7 +181,8 @@ def read_listening_set(root: Path) -> ListeningSet:
 def _check_names(path: Path, names: Sequence[str]) -> None:
     """A manifest from elsewhere must not put other files of this machine into a report."""
     for name in names:
-        if Path(name).name != name or not (path.parent / name).is_file():
+        file = path.parent / name
+        if Path(name).name != name or file.is_symlink() or not file.is_file():
             raise ReportError(
                 f"{path} names the file {name!r}, which is not in its folder", "run `lightning test` again"
             )
@@ -188,14 +192,17 @@ def read_audio(root: Path, name: str) -> NDArray[np.float32]:
     """A file of the set, (C, T).
 
     Raises:
-        ReportError: If it is no audio.
+        ReportError: If it is no audio, or too long for a page.
     """
     import soundfile
 
+    path, remedy = root / FOLDER / name, "run `lightning test` again"
     try:
-        audio, _ = soundfile.read(root / FOLDER / name, dtype="float32", always_2d=True)  # (T, C)
-    except soundfile.LibsndfileError as error:
-        raise ReportError(
-            f"{root / FOLDER / name} cannot be read ({error})", "run `lightning test` again"
-        ) from error
+        with open_regular(path) as raw, soundfile.SoundFile(raw) as file:
+            # a few bytes of a compressed file can promise hours
+            if file.frames * file.channels > LARGEST_SAMPLES:
+                raise ReportError(f"{path} has {file.frames:,} samples, too many for a page", remedy)
+            audio = file.read(dtype="float32", always_2d=True)  # (T, C)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise ReportError(f"{path} cannot be read ({error})", remedy) from error
     return np.ascontiguousarray(audio.T)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from datamodules.files import read_limited
 from lightning_modules.checkpoints.trust import Inspection, trusted_packages
 from lightning_modules.errors import RunError
 
@@ -14,6 +15,8 @@ MAX_DEPTH = 40
 SHARED_OPTIONS = ("sample_rate", "clip_samples", "channels")
 """Options that the data module decides and the model follows."""
 MAX_STEPS = "${trainer.max_steps}"
+NEVER_WRITTEN = ("config", "trust", "fit", "validate", "test", "predict")
+"""Options, and sections of verbs, that a run leaves out of its config."""
 FREE_PATHS = ("data.source", "data.cache_dir", "density", "runs_dir")
 """Data are read and kept in one place for all runs; a density is only read; the last is not used."""
 
@@ -25,12 +28,12 @@ def read_config(path: Path) -> dict[str, Any]:
         RunError: If it cannot be read, is no table of options, or is made to fill the memory.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+        # a link may lead to a config, but none to a pipe, which would be waited for
+        content = read_limited(path.resolve(), LARGEST_BYTES)
         return parse_config(content.decode("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise RunError(
-            f"{path} cannot be read ({error})",
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error})",
             "save it as YAML in UTF-8, or give other options with --config",
         ) from error
 
@@ -175,9 +178,17 @@ def check_config(path: Path, objects: Mapping[str, object], arguments: Mapping[s
         RunError: If it cannot be read.
         CheckpointError: If it names what may not be built or written, or asks for environment variables.
     """
-    inspection = Inspection(str(path), trusted_packages(), folder=path.parent, free=FREE_PATHS)
-    for name, value in read_config(path).items():
-        if not isinstance(name, str) or not name.isidentifier() or name in ("config", "trust"):
+    content = read_config(path)
+    steps = _at(content, ("trainer", "max_steps"))
+    inspection = Inspection(
+        str(path),
+        trusted_packages(),
+        folder=path.parent,
+        free=FREE_PATHS,
+        references=(MAX_STEPS,) if isinstance(steps, int) else (),
+    )
+    for name, value in content.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in NEVER_WRITTEN:
             raise RunError(
                 f"{path} has the option {name!r}, which a run never writes",
                 "use the file that this program wrote, or give the options with --config FILE.yaml",

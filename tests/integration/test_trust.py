@@ -69,6 +69,11 @@ CONFIG_ROUTES = {
     "logger as text": lambda mark: {"trainer": {"logger": "planted.Thing"}},
     "strategy as text": lambda mark: {"trainer": {"strategy": "planted.Thing"}},
     "dotted section": lambda mark: {"trainer.callbacks": [{"class_path": "planted.Thing"}]},
+    "strategy through another option": lambda mark: {
+        "experiment": "planted.Thing",
+        "trainer": {"strategy": "${experiment}"},
+    },
+    "section of a verb": lambda mark: {"fit": {"trainer": {"callbacks": [{"class_path": "planted.Thing"}]}}},
     "another config": lambda mark: {"config": "other.yaml"},
     "data": lambda mark: {"data": {"class_path": "planted.Thing"}},
     "model": lambda mark: {"model": {"class_path": "planted.Thing"}},
@@ -93,6 +98,10 @@ LEAVING_ROUTES = {
     ),
     "checkpoint's folder": lambda out: {"checkpoint": {"dirpath": str(out)}},
     "checkpoint's name": lambda out: {"checkpoint": {"filename": "../../../../out/a"}},
+    "checkpoint's name through another option": lambda out: {
+        "wandb": {"notes": "../../../../out/a"},
+        "checkpoint": {"filename": "${wandb.notes}"},
+    },
     "second checkpoint": lambda out: callback(
         "lightning_modules.training.run_checkpoint.RunCheckpoint", dirpath=str(out)
     ),
@@ -315,6 +324,14 @@ def test_trust_does_not_come_along(vae, mark, tmp_path, capsys):
         main(["test", "--ckpt_path", str(checkpoint)])
     assert "has the option 'trust'" in capsys.readouterr().err
     assert nothing_ran(mark)
+
+
+def test_the_words_of_a_file_do_not_steer_the_terminal(vae, tmp_path, capsys):
+    checkpoint = changed(vae, tmp_path / "evil.ckpt", **with_optimizer(**{"\x1b]52;c;bHM=\x07": 1}))
+    with pytest.raises(SystemExit):
+        main(["generate", str(checkpoint), "--output", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert r"\x1b]52" in said and "\x1b" not in said and said.count("\n") == 2
 
 
 def wide(hidden_size: int) -> dict[str, object]:

@@ -94,3 +94,26 @@ def test_audio_that_is_none(tmp_path: Path):
     (root / "listening" / "sample_0.wav").write_bytes(b"no audio")
     with pytest.raises(ReportError, match=r"sample_0.wav cannot be read .*\n.*lightning test"):
         read_audio(root, "sample_0.wav")
+
+
+def test_a_link_in_the_folder_is_not_followed(tmp_path: Path):
+    """A set from elsewhere must not put sound of this machine into a page."""
+    write_listening_set(tmp_path, content(), {"clip_0_original.wav": np.zeros((1, 8), np.float32)})
+    path = tmp_path / "listening" / "clip_0_original.wav"
+    path.rename(tmp_path / "private.wav")
+    path.symlink_to(tmp_path / "private.wav")
+    with pytest.raises(ReportError, match="which is not in its folder"):
+        read_listening_set(tmp_path)
+    with pytest.raises(ReportError, match="cannot be read"):
+        read_audio(tmp_path, "clip_0_original.wav")
+
+
+def test_a_small_file_that_promises_hours(tmp_path: Path):
+    path = tmp_path / "listening" / "sample_0.wav"
+    path.parent.mkdir()
+    soundfile.write(path, np.zeros(16_000, np.float32), 16_000, format="FLAC")
+    header = bytearray(path.read_bytes())
+    header[22:26] = b"\xff\xff\xff\xff"  # low bits of the number of samples
+    path.write_bytes(header)
+    with pytest.raises(ReportError, match=r"has [\d,]+ samples, too many for a page"):
+        read_audio(tmp_path, "sample_0.wav")

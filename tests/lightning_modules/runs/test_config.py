@@ -1,5 +1,6 @@
 """A run's config is read within limits."""
 
+import os
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -37,6 +38,33 @@ def test_reading(tmp_path: Path) -> None:
     path.write_bytes(b"a: \xff")
     with pytest.raises(RunError, match="cannot be read"):
         read_config(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "config-resume-1.yaml"
+    os.mkfifo(path)
+    with pytest.raises(RunError, match="no regular file"):
+        read_config(path)
+    link = tmp_path / "link.yaml"
+    link.symlink_to("/dev/zero")
+    with pytest.raises(RunError, match="no regular file"):
+        read_config(link)
+
+
+def test_a_config_that_came_along_refers_to_numbers_alone(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for steps, text, refused in (
+        (5, "${trainer.max_steps}", False),
+        ("five", "${trainer.max_steps}", True),
+        (5, "${experiment}", True),
+        (5, "${trainer.max_steps}${experiment}", True),
+    ):
+        path.write_text(yaml.safe_dump({"trainer": {"max_steps": steps}, "wandb": {"notes": text}}))
+        if refused:
+            with pytest.raises(CheckpointError, match="put in this place what does not belong there"):
+                check_config(path, {}, {})
+        else:
+            check_config(path, {}, {})
 
 
 def test_what_followed_the_number_of_steps_follows_it_again(tmp_path: Path) -> None:
