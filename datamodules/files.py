@@ -1,13 +1,15 @@
-"""Files that are there as a whole or not at all, and files of others that are read with care."""
+"""Files that are there as a whole or not at all, files of others that are read with care, and locks."""
 
 import errno
 import os
 import re
 import secrets
+import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +26,13 @@ PART_SUFFIX = ".part"
 _NAME_BYTES = 200  # of 255 that most file systems allow
 _STALE_SECONDS = 86_400
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+ABANDONED_SECONDS = 30.0
+"""How long a lock is waited for whose holder cannot be seen."""
+_POLL_SECONDS = 0.1
+_SETTLED_SECONDS = 1.0
+"""By then, a process that has just locked a file has said so in it."""
+_HELD = (errno.EAGAIN, errno.EACCES)
+_OPEN_LOCK = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _READ = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -87,13 +96,10 @@ def _create(folder: Path, stem: str) -> tuple[Path, int]:
 
 def _try_lock(descriptor: int) -> bool:
     """Lock an open file; False if somebody else has done so, or the file system knows no locks."""
-    if fcntl is None:
-        return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        return fcntl is not None and _lock(descriptor)
+    except NoLocksError:
         return False
-    return True
 
 
 def _remove_leftovers(folder: Path, stem: str) -> None:
@@ -170,3 +176,160 @@ def translated_write_errors(folder: Path) -> Iterator[None]:
             "free some space or set `cache_dir` to a folder that can be written to, and start again: "
             "what is finished is kept",
         ) from error
+
+
+class HeldError(Exception):
+    """Another process holds a lock.
+
+    Args:
+        holder: E.g. "process 7 on host since 2026-11-28 21:00:00"; empty if no running process says so, as
+            on network file systems that report every lock as held.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+class NoLocksError(OSError):
+    """A file system has no locks that work."""
+
+
+@contextmanager
+def lock_file(path: Path, remove: bool = True) -> Iterator[None]:
+    """Hold a lock.
+
+    Args:
+        path: Its file, made if missing; its folder must exist.
+        remove: Whether the file is deleted afterwards.
+
+    Raises:
+        HeldError: If another process holds it.
+        NoLocksError: If the file system has none.
+        OSError: If the file cannot be made.
+    """
+    since = time.monotonic()
+    while (descriptor := _try(path, remove)) is None:
+        if holder := living_holder(path):
+            raise HeldError(holder)
+        if time.monotonic() - since > _SETTLED_SECONDS:
+            raise HeldError("")
+        time.sleep(_POLL_SECONDS)
+    with _held(descriptor, path, remove):
+        yield
+
+
+@contextmanager
+def lock_file_in_turn(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock as soon as whoever holds it lets go of it; the file stays.
+
+    Args:
+        path: Its file, made if missing; its folder must exist.
+        say: Told who holds it, if it has to be waited for.
+
+    Raises:
+        HeldError: If for some time no running process is seen that holds it.
+        NoLocksError: If the file system has none.
+        OSError: If the file cannot be made.
+    """
+    descriptor = _try(path)
+    if descriptor is None:
+        say(_holder(path))
+    since = time.monotonic()
+    while descriptor is None:
+        if living_holder(path):
+            since = time.monotonic()
+        elif time.monotonic() - since > ABANDONED_SECONDS:
+            raise HeldError("")
+        time.sleep(_POLL_SECONDS)
+        descriptor = _try(path)
+    with _held(descriptor, path, remove=False):
+        yield
+
+
+def living_holder(path: Path) -> str:
+    """What a lock's file says of its holder; empty if that process does not run any more, as far as known."""
+    holder = _holder(path)
+    words = holder.split()
+    if len(words) < 4 or not words[1].isdecimal():
+        return ""
+    if words[3] != socket.gethostname():  # of other machines nothing is known
+        return holder
+    try:
+        os.kill(int(words[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return ""
+    except PermissionError:
+        return holder
+    return holder
+
+
+def _holder(path: Path) -> str:
+    try:
+        return read_limited(path, 300).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _try(path: Path, removed: bool = False) -> int | None:
+    """An open and locked file, or None if another process holds it.
+
+    Args:
+        path: The file.
+        removed: Whether its holders delete it, so that what is locked may be gone by then.
+
+    Raises:
+        NoLocksError: If the file system has none.
+        OSError: If it cannot be made.
+    """
+    while True:
+        descriptor = os.open(path, _OPEN_LOCK, 0o666)
+        try:
+            is_locked = fcntl is None or _lock(descriptor)
+            if is_locked and (not removed or _is_still(path, descriptor)):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if not is_locked:
+            return None
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False if somebody else has done so.
+
+    Raises:
+        NoLocksError: If the file system has none.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise NoLocksError(error.errno, error.strerror) from error
+    return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.stat(path, follow_symlinks=False).st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _held(descriptor: int, path: Path, remove: bool) -> Iterator[None]:
+    try:
+        now = datetime.now().isoformat(" ", "seconds")
+        with suppress(OSError):  # of a full disk: these are words for others, the lock is held all the same
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}".encode(), 0)
+        yield
+    finally:
+        with suppress(OSError):
+            if remove:  # while it is still held: nobody else's
+                path.unlink()
+            else:
+                os.truncate(descriptor, 0)
+        os.close(descriptor)

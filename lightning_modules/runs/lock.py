@@ -1,20 +1,13 @@
 """One process at a time trains in a run's folder."""
 
-import json
-import os
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from datamodules.files import read_limited, write_atomically
+from datamodules.files import HeldError, lock_file
 from lightning_modules.errors import RunError
 
 LOCK_NAME = ".lock"
-HOLDER_NAME = ".running.json"
 
 
 @contextmanager
@@ -29,44 +22,25 @@ def training_alone(folder: Path) -> Iterator[None]:
     Raises:
         RunError: If another process trains in it, naming that process.
     """
-    lock = FileLock(folder / LOCK_NAME)
-    try:
-        lock.acquire(timeout=0)
-        while not (folder / LOCK_NAME).exists():  # its holder has just ended, and removed it
-            lock.release()
-            lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunError(
-            f"The run {folder} is being trained by {_holder(folder)}",
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock_file(folder / LOCK_NAME))
+        except HeldError as error:
+            raise _in_use(folder, error.holder) from error
+        except OSError as error:
+            reason = error.strerror or error
+            print(f"warning: {folder} cannot be locked ({reason}): start no second process in it", flush=True)
+        yield
+
+
+def _in_use(folder: Path, holder: str) -> RunError:
+    if holder:
+        return RunError(
+            f"The run {folder} is being trained by {holder}",
             "wait for it, or stop it; or start another run with another --run_id",
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        print(f"warning: {folder} cannot be locked ({error}): start no second process in it", flush=True)
-        yield
-        return
-    try:
-        _say_who(folder)
-        yield
-    finally:
-        for name in (HOLDER_NAME, LOCK_NAME):  # while it is still held: nobody else's
-            with suppress(OSError):
-                (folder / name).unlink()
-        lock.release()
-
-
-def _say_who(folder: Path) -> None:
-    content = {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now().isoformat(" ", "seconds"),
-    }
-    with suppress(OSError):  # of a full disk: the lock is held all the same
-        write_atomically(folder / HOLDER_NAME, json.dumps(content).encode())
-
-
-def _holder(folder: Path) -> str:
-    try:
-        content = json.loads(read_limited(folder / HOLDER_NAME, 10_000))
-        return f"process {content['process']} on {content['host']} since {content['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        )
+    return RunError(
+        f"{folder / LOCK_NAME} is reported as locked, but no running process says that it holds it",
+        "if none trains there, the file system has no locks that work: give a folder on a local disk with "
+        "--runs_dir",
+    )

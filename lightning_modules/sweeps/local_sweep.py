@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, Trial
 
+from datamodules.files import HeldError, lock_file
 from lightning_modules.errors import SweepError
 from lightning_modules.runs.folder import free_path
 from lightning_modules.sweeps import search
@@ -62,14 +62,14 @@ class LocalSweep:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
+            with lock_file(self.folder / ".lock"):
                 study = search.open_study(self.plan, self.folder / "journal.log")
                 self._begin(study)
                 self._run(study, count)
                 return study
-        except Timeout as error:
+        except HeldError as error:
             raise SweepError(
-                f"Another process is running the sweep in {self.folder}",
+                f"The sweep in {self.folder} is being run by {error.holder or 'another process'}",
                 "wait for it, or start a sweep of another --name",
             ) from error
 

@@ -1,12 +1,24 @@
-"""A file is there as a whole or not at all."""
+"""A file is there as a whole or not at all; a lock is held by one process, which its file names."""
 
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from datamodules import files
-from datamodules.files import read_limited, remove_parts, whole_file, write_atomically
+from datamodules.files import (
+    HeldError,
+    NoLocksError,
+    living_holder,
+    lock_file,
+    lock_file_in_turn,
+    read_limited,
+    remove_parts,
+    whole_file,
+    write_atomically,
+)
 
 
 def test_the_new_content_takes_the_name_at_the_end(tmp_path: Path):
@@ -103,3 +115,54 @@ def test_remove_parts(tmp_path: Path):
         (tmp_path / name).touch()
     remove_parts(tmp_path)
     assert [path.name for path in (tmp_path / "2009").iterdir()] == ["x.wav.pcm"]
+
+
+def test_a_held_lock_says_who_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    with lock_file(path):
+        assert living_holder(path).startswith(f"process {os.getpid()} on {socket.gethostname()} since 20")
+        with pytest.raises(HeldError, match=f"process {os.getpid()} on"), lock_file(path):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with lock_file(path, remove=False):
+        pass
+    assert path.read_bytes() == b""
+
+
+def test_in_turn(tmp_path: Path) -> None:
+    path, told, order = tmp_path / "a.lock", [], []
+
+    def second() -> None:
+        with lock_file_in_turn(path, told.append):
+            order.append("second")
+
+    with lock_file_in_turn(path, told.append):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not told:
+            thread.join(0.01)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"] and told[0].startswith(f"process {os.getpid()} on")
+
+
+@pytest.mark.parametrize(
+    ("content", "lives"),
+    [
+        ("", False),
+        ("nobody", False),
+        (f"process {os.getpid()} on {socket.gethostname()} since 2026", True),
+        (f"process 4194305 on {socket.gethostname()} since 2026", False),
+        (f"process {10**30} on {socket.gethostname()}", False),
+        ("process 1 on another-machine since 2026", True),
+    ],
+)
+def test_whether_a_holder_lives(tmp_path: Path, content: str, lives: bool) -> None:
+    (tmp_path / "a.lock").write_text(content)
+    assert living_holder(tmp_path / "a.lock") == (content if lives else "")
+
+
+def test_a_file_that_cannot_be_made_is_no_file_system_without_locks(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, lock_file(tmp_path / "absent" / "a.lock"):
+        pass
+    assert not isinstance(caught.value, NoLocksError)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.cache import folder_lock
+from datamodules import files
 from datamodules.cache.folder_lock import single_writer
 from datamodules.errors import CacheError
 
@@ -53,7 +53,7 @@ def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(folder_lock.fcntl, "flock", refuse)
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
     with (
         pytest.raises(CacheError, match=r"cannot lock .*cache\.lock: .*\n.*`cache_dir` to a local disk"),
         single_writer(tmp_path / "cache"),
@@ -65,8 +65,8 @@ def test_a_lock_that_nobody_holds_is_not_waited_for(tmp_path: Path, monkeypatch:
     def busy(*_: object) -> None:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(folder_lock.fcntl, "flock", busy)
-    monkeypatch.setattr(folder_lock, "_ABANDONED_SECONDS", 0.3)
+    monkeypatch.setattr(files.fcntl, "flock", busy)
+    monkeypatch.setattr(files, "ABANDONED_SECONDS", 0.3)
     with (
         pytest.raises(CacheError, match="reported as locked, but no running process holds it"),
         single_writer(tmp_path / "cache", progress=False),
