@@ -46,13 +46,31 @@ class RecordRun(pl.Callback):
         batch_idx: int,
     ) -> None:
         """A run that is continued is recorded once it has: a start that trains nothing leaves nothing."""
+        self._check_folder(trainer)
         self._write(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Training in a folder that is gone has not come to a good end."""
+        self._check_folder(trainer)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Name the config that the checkpoint was written under."""
         checkpoint[CONFIG_KEY] = self._name
+
+    def _check_folder(self, trainer: pl.Trainer) -> None:
+        """What is written later makes the folder anew, but for what it held.
+
+        Raises:
+            RunError: If it was removed or moved.
+        """
+        if trainer.is_global_zero and not (self.root / CONFIG_NAME).exists():
+            raise RunError(
+                f"The run's folder {self.root} was removed or moved while it was trained in: "
+                f"its {CONFIG_NAME} is gone",
+                "start again, with another --run_id",
+            )
 
     def _write(self, trainer: pl.Trainer) -> None:
         if self._name is not None or not trainer.is_global_zero:
