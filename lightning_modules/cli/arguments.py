@@ -8,7 +8,9 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import jsonargparse
@@ -101,7 +103,9 @@ def num_samples_of(seconds: float | None, module: "GenerativeModule") -> int:
 
 
 class OutputFolder:
-    """A new folder for what a verb writes; the manifest, written last, is the sign that it is complete.
+    """A new folder for what a verb writes, as a context; the manifest, written last, ends it.
+
+    If an error ends the verb before anything was made, the folder is removed.
 
     Args:
         verb: Its name.
@@ -130,6 +134,17 @@ class OutputFolder:
                 f"Cannot make the folder {shown(wanted)} ({error.strerror})",
                 "give a folder that you may write to with --output",
             ) from error
+
+    def __enter__(self) -> "OutputFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and not self.files:
+            with suppress(OSError):  # which would hide what happened
+                (self.path / MANIFEST_NAME).unlink(missing_ok=True)
+                self.path.rmdir()
 
     def sink(self, name: str, sample_rate: int, channels: int) -> AudioSink:
         """Start a WAV file under a name like `name` that is not taken yet; a long name is shortened."""

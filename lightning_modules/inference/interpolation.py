@@ -34,6 +34,11 @@ def spherical_path(start: Tensor, end: Tensor, weight: float) -> Tensor:
     return torch.where((sine > 1e-4) & (length > 0.0), arc, linear_path(start, end, weight))
 
 
+def is_seed(end: str) -> bool:
+    """Whether an end of a path is a seed, not the name of a file."""
+    return end.isascii() and end.isdigit()
+
+
 def latent_of(
     module: HasLatents, end: str, num_samples: int | None, temperature: float = 1.0
 ) -> tuple[Tensor, int]:
@@ -52,7 +57,7 @@ def latent_of(
         OptionError: If the model cannot draw, or cannot encode.
         AudioFileError: If the file cannot be read.
     """
-    if end.isascii() and end.isdigit():
+    if is_seed(end):
         with seeded_noise(int(end), module.device, clip=0):
             length = num_samples or module.clip_samples
             return module.draw_latent(1, length, temperature), length
@@ -82,7 +87,7 @@ def interpolate(
         module: The model, in evaluation mode.
         ends: Each as `latent_of` takes it; the longer one is cut to the shorter.
         steps: Number of clips, both ends included.
-        num_samples: Length T.
+        num_samples: Length T; None for that of the files, or the training clip's if there are none.
         spherical: Which path; None for the one that suits the model's latents.
         temperature: Of drawn ends.
 
@@ -93,7 +98,11 @@ def interpolate(
         raise OptionError(
             f"{type(module).__name__} has no latents to interpolate between", "use another model"
         )
-    (start, first), (end, second) = (latent_of(module, each, num_samples, temperature) for each in ends)
+    files = {each: latent_of(module, each, num_samples) for each in ends if not is_seed(each)}
+    drawn = num_samples or min((length for _, length in files.values()), default=None)
+    (start, first), (end, second) = (
+        latent_of(module, each, drawn, temperature) if is_seed(each) else files[each] for each in ends
+    )
     length, frames = min(first, second), min(start.shape[-1], end.shape[-1])
     if spherical is None:
         spherical = module.latent_is_gaussian

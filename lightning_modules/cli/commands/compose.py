@@ -70,20 +70,20 @@ def run(options: jsonargparse.Namespace) -> None:
     if options.render is not None:
         sound = jsonargparse.Namespace(checkpoint=options.render, device=options.device)
         renderer = PieceRenderer(open_module(sound))
-    folder = OutputFolder("compose", options)
-    pieces = []
-    for seed in range(options.seed, options.seed + options.num_pieces):
-        path = write_notes(composer, folder, options, seed)
-        played = read_piece(path)
-        seconds = max(float(played.notes.offset.max()), options.seconds)
-        sound = None if renderer is None else play(renderer, folder, played, options)
-        title = f"seed {seed}, temperature {options.temperature:g}, top-p {options.top_p:g}"
-        print(shown(folder.write_bytes(f"{NAME}.png", picture(played, seconds, title), {})))
-        pieces.append(ComposedPiece(title, played, seconds, sound))
-    if options.report:
-        write_piece_report(folder.path, module, Path(options.checkpoint), pieces)
-    folder.write_manifest(module, seed=options.seed)
-    print(f"{len(folder.files)} file(s) in {shown(folder.path)}")
+    with OutputFolder("compose", options) as folder:
+        pieces = []
+        for seed in range(options.seed, options.seed + options.num_pieces):
+            path = write_notes(composer, folder, options, seed)
+            played = read_piece(path)
+            seconds = max(float(played.notes.offset.max()), options.seconds)
+            sound = None if renderer is None else play(renderer, folder, played, options)
+            title = f"seed {seed}, temperature {options.temperature:g}, top-p {options.top_p:g}"
+            print(shown(folder.write_bytes(f"{NAME}.png", picture(played, seconds, title), {})))
+            pieces.append(ComposedPiece(title, played, seconds, sound))
+        if options.report:
+            write_piece_report(folder.path, module, Path(options.checkpoint), pieces)
+        folder.write_manifest(module, seed=options.seed)
+        print(f"{len(folder.files)} file(s) in {shown(folder.path)}")
 
 
 def check_options(options: jsonargparse.Namespace) -> None:

@@ -52,16 +52,16 @@ def run(options: jsonargparse.Namespace) -> None:
     else:
         files = [file for part in parts_of(module) for file in export_part(module, part, formats)]
         speed, unit = "real_time_factor", "x real time"
-    folder = OutputFolder("export", options)
-    print(f"{'file':<18}{'difference':>12}{unit:>14}{'the model':>12}")
-    for file in files:
-        facts = {
-            "difference": file.difference,
-            speed: file.real_time_factor,
-            f"eager_{speed}": file.eager_real_time_factor,
-        }
-        folder.write_bytes(file.name, file.content, facts)
-        speeds = f"{file.real_time_factor:>14.0f}{file.eager_real_time_factor:>12.0f}"
-        print(f"{file.name:<18}{file.difference:>12.1e}{speeds}")
-    folder.write_manifest(module)
-    print(f"{len(files)} file(s) in {shown(folder.path)}")
+    with OutputFolder("export", options) as folder:
+        print(f"{'file':<18}{'difference':>12}{unit:>14}{'the model':>12}")
+        for file in files:
+            facts = {
+                "difference": file.difference,
+                speed: file.real_time_factor,
+                f"eager_{speed}": file.eager_real_time_factor,
+            }
+            folder.write_bytes(file.name, file.content, facts)
+            speeds = f"{file.real_time_factor:>14.0f}{file.eager_real_time_factor:>12.0f}"
+            print(f"{file.name:<18}{file.difference:>12.1e}{speeds}")
+        folder.write_manifest(module)
+        print(f"{len(files)} file(s) in {shown(folder.path)}")

@@ -63,11 +63,11 @@ def run(options: jsonargparse.Namespace) -> None:
         module, options.num_clips, num_samples, options.seed, options.temperature, options.truncation
     )
     first = next(clips)  # a model that cannot do it says so before there is a folder
-    folder = OutputFolder("generate", options)
-    for index, clip in enumerate(itertools.chain([first], clips)):
-        written = folder.write_clip(
-            f"clip_{index:04d}.wav", clip.numpy(), module.sample_rate, {"index": index}
-        )
-        print(f"{written.file}  {written.seconds:.2f} s  peak {written.peak:.3f}  rms {written.rms:.4f}")
-    folder.write_manifest(module, seed=options.seed)
-    print(f"{len(folder.files)} clip(s) in {shown(folder.path)}")
+    with OutputFolder("generate", options) as folder:
+        for index, clip in enumerate(itertools.chain([first], clips)):
+            written = folder.write_clip(
+                f"clip_{index:04d}.wav", clip.numpy(), module.sample_rate, {"index": index}
+            )
+            print(f"{written.file}  {written.seconds:.2f} s  peak {written.peak:.3f}  rms {written.rms:.4f}")
+        folder.write_manifest(module, seed=options.seed)
+        print(f"{len(folder.files)} clip(s) in {shown(folder.path)}")

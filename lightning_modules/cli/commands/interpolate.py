@@ -65,17 +65,17 @@ def run(options: jsonargparse.Namespace) -> None:
     ends = (options.first, options.second)
     clips = interpolate(module, ends, options.steps, num_samples, spherical, options.temperature)
     first = next(clips)  # what cannot be done is said before there is a folder
-    folder = OutputFolder("interpolate", options)
-    written = []
-    for index, (weight, clip) in enumerate(itertools.chain([first], clips)):
-        written.append(clip.numpy())
-        name = f"step_{index:02d}.wav"
-        print(folder.write_clip(name, written[-1], module.sample_rate, {"weight": weight}).file)
-    if options.joined:
-        with folder.sink("joined.wav", module.sample_rate, module.channels) as sink:
-            for each in written:
-                sink.write(each)
-        folder.add(sink, {})
-    path = "spherical" if (module.latent_is_gaussian if spherical is None else spherical) else "linear"
-    folder.write_manifest(module, path=path)
-    print(f"{len(written)} step(s), {path}, in {shown(folder.path)}")
+    with OutputFolder("interpolate", options) as folder:
+        written = []
+        for index, (weight, clip) in enumerate(itertools.chain([first], clips)):
+            written.append(clip.numpy())
+            name = f"step_{index:02d}.wav"
+            print(folder.write_clip(name, written[-1], module.sample_rate, {"weight": weight}).file)
+        if options.joined:
+            with folder.sink("joined.wav", module.sample_rate, module.channels) as sink:
+                for each in written:
+                    sink.write(each)
+            folder.add(sink, {})
+        path = "spherical" if (module.latent_is_gaussian if spherical is None else spherical) else "linear"
+        folder.write_manifest(module, path=path)
+        print(f"{len(written)} step(s), {path}, in {shown(folder.path)}")

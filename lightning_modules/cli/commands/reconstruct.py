@@ -52,23 +52,24 @@ def run(options: jsonargparse.Namespace) -> None:
     reconstructor = FileReconstructor(module, options.block_seconds)
     if reconstructor.context_samples is None:
         print("This model looks at the whole of a file: each is held in memory at once.")
-    folder = OutputFolder("reconstruct", options)
-    folder.reserved = {f"{Path(name).stem}.wav" for name in options.files}
-    failures = {}
-    for name in options.files:
-        try:
-            print(reconstruct_one(reconstructor, folder, Path(name), options))
-        except AudioFileError as error:
-            failures[name] = error
-            print(f"{shown(name)}  FAILED")
-    folder.write_manifest(
-        module,
-        context_samples=reconstructor.context_samples,
-        failed=[{"source": name, "problem": error.problem} for name, error in failures.items()],
-    )
-    print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
-    if failures:
-        raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
+    with OutputFolder("reconstruct", options) as folder:
+        folder.reserved = {f"{Path(name).stem}.wav" for name in options.files}
+        failures = {}
+        for name in options.files:
+            try:
+                print(reconstruct_one(reconstructor, folder, Path(name), options))
+            except AudioFileError as error:
+                failures[name] = error
+                print(f"{shown(name)}  FAILED")
+        folder.write_manifest(
+            module,
+            context_samples=reconstructor.context_samples,
+            failed=[{"source": name, "problem": error.problem} for name, error in failures.items()],
+        )
+        if folder.files:
+            print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
+        if failures:
+            raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
 
 
 def sound_files(path: Path) -> list[Path]:

@@ -61,21 +61,22 @@ def run(options: jsonargparse.Namespace) -> None:
     check_options(options)
     module = open_module(options)
     renderer = PieceRenderer(module, options.block_seconds)
-    folder = OutputFolder("render", options)
-    failures: dict[str, ExperimentError] = {}
-    for name in options.files:
-        try:
-            print(render_one(renderer, folder, Path(name), options))
-        except ExperimentError as error:
-            failures[name] = error
-            print(f"{shown(name)}  FAILED")
-    failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
-    folder.write_manifest(module, failed=failed)
-    print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
-    if failures:
-        problems = "\n".join(error.problem for error in failures.values())
-        remedies = "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
-        raise OptionError(problems, remedies)
+    with OutputFolder("render", options) as folder:
+        failures: dict[str, ExperimentError] = {}
+        for name in options.files:
+            try:
+                print(render_one(renderer, folder, Path(name), options))
+            except ExperimentError as error:
+                failures[name] = error
+                print(f"{shown(name)}  FAILED")
+        failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
+        folder.write_manifest(module, failed=failed)
+        if folder.files:
+            print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
+        if failures:
+            problems = "\n".join(error.problem for error in failures.values())
+            remedies = "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
+            raise OptionError(problems, remedies)
 
 
 def check_options(options: jsonargparse.Namespace) -> None:

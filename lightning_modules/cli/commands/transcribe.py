@@ -43,19 +43,20 @@ def run(options: jsonargparse.Namespace) -> None:
     check_at_least("block_seconds", options.block_seconds, 0.0, exclusive=True)
     module = open_module(options)
     transcriber = transcriber_of(module)
-    folder = OutputFolder("transcribe", options)
-    failures = {}
-    for name in options.files:
-        try:
-            print(transcribe_one(transcriber, folder, Path(name), options.block_seconds))
-        except AudioFileError as error:
-            failures[name] = error
-            print(f"{shown(name)}  FAILED")
-    failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
-    folder.write_manifest(module, failed=failed)
-    print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
-    if failures:
-        raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
+    with OutputFolder("transcribe", options) as folder:
+        failures = {}
+        for name in options.files:
+            try:
+                print(transcribe_one(transcriber, folder, Path(name), options.block_seconds))
+            except AudioFileError as error:
+                failures[name] = error
+                print(f"{shown(name)}  FAILED")
+        failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
+        folder.write_manifest(module, failed=failed)
+        if folder.files:
+            print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
+        if failures:
+            raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
 
 
 def transcribe_one(transcriber: "Transcriber", folder: OutputFolder, path: Path, block_seconds: float) -> str:

@@ -65,6 +65,18 @@ def test_files_are_reconstructed_at_the_ends(make, tmp_path):
     torch.testing.assert_close(first[:, :1000], module.reconstruct(whole[0])[0, :, :1000], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("seed_first", [True, False])
+def test_a_seed_is_as_long_as_the_file(seed_first, tmp_path):
+    path = str(tmp_path / "a.wav")
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 3 * CLIP), RATE, subtype="FLOAT")
+    ends = ("7", path) if seed_first else (path, "7")
+    module = make_vae()
+    clips = [clip for _, clip in interpolate(module, ends, 3)]
+    assert [clip.shape for clip in clips] == [(1, 3 * CLIP)] * 3
+    drawn = next(drawn_clips(module, 1, 3 * CLIP, 7))
+    torch.testing.assert_close(clips[0 if seed_first else -1], drawn)
+
+
 def test_what_a_model_cannot():
     with pytest.raises(OptionError, match=r"'a.wav' is no seed, and WaveGAN does not encode(.|\n)*two seeds"):
         next(interpolate(make_wavegan(), ("1", "a.wav"), 2))
