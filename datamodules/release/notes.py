@@ -90,6 +90,7 @@ def read_played(content: bytes, channels: Sequence[int] | None = None) -> Played
     """Notes and pedals of a MIDI file, of all its tracks, in seconds; tempo changes are followed.
 
     A release ends every note of that key struck before it; a key that is never released ends with the file.
+    A release and a strike on one tick end one note and begin the next, in whatever order they are written.
 
     Args:
         content: The bytes of a standard MIDI file of type 0 or 1.
@@ -113,7 +114,11 @@ def read_played(content: bytes, channels: Sequence[int] | None = None) -> Played
         if message.type == "note_on" and message.velocity > 0:
             held[key].append((now, message.velocity))
         else:
-            rows += [(onset, key[1], now, velocity, key[0]) for onset, velocity in held.pop(key, [])]
+            struck = held.pop(key, [])
+            # a strike on the tick of a release is the next note, which some programs write first
+            ended = [each for each in struck if each[0] < now] or struck
+            rows += [(onset, key[1], now, velocity, key[0]) for onset, velocity in ended]
+            held[key] = struck[len(ended) :]
     for (channel, pitch), left in held.items():
         rows += [(onset, pitch, end, velocity, channel) for onset, velocity in left]
     columns = np.array(sorted(rows), dtype=np.float64).reshape(-1, 5).T

@@ -57,6 +57,14 @@ def test_a_key_struck_again_and_a_key_never_released():
     assert rows == [(60, 0.0, 0.5, 50), (60, 0.25, 0.5, 60), (67, 0.5, 1.0, 70), (69, 1.0, 1.0, 75)]
 
 
+@pytest.mark.parametrize("strike_first", [True, False])
+def test_a_key_struck_again_on_the_tick_of_its_release(strike_first):
+    again = [key(C, 60, 240), key(C, 0, 0)] if strike_first else [key(C, 0, 240), key(C, 60, 0)]
+    notes = read_notes(midi_bytes([tempo(120, 0)], [key(C, 50, 0), *again, key(C, 0, 240)]))
+    rows = [tuple(row) for row in zip(*(column.tolist() for column in notes[:4]), strict=True)]
+    assert rows == [(60, 0.0, 0.25, 50), (60, 0.25, 0.5, 60)]
+
+
 def test_the_pedal_does_not_lengthen_notes():
     pedal = mido.Message("control_change", control=64, value=127, time=0)
     notes = read_notes(midi_bytes([tempo(120, 0)], [pedal, key(C, 50, 0), key(C, 0, 480)]))
