@@ -110,7 +110,8 @@ def make_plan(
 def say(text: str, visible: bool) -> None:
     """Print to standard error, so that pipes stay clean."""
     if visible:
-        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+        # names of files may hold what looks like markup
+        Console(stderr=True).print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager

@@ -288,7 +288,7 @@ def print_scores(title: str, scores: list[Score], own: dict[str, float]) -> None
     """Print scores as one table, with the scalars that the model logged by itself."""
     from rich.console import Console  # only a test needs it
 
-    Console().print(scores_table(title, scores, own))
+    Console(markup=False, emoji=False).print(scores_table(title, scores, own))
 
 
 def sample_like(module: Samples, real: torch.Tensor, seed: int) -> torch.Tensor:

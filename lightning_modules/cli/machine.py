@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -222,10 +223,10 @@ def next_command(findings: list[Check], runs_dir: str = "runs") -> str:
             return f"{each.remedy}, then `lightning doctor` again"
     newest = next(checkpoints(Path(runs_dir).expanduser()), None)
     if newest is not None and newest.stem == "interrupted":
-        return f"lightning fit --ckpt_path {newest}"
+        return f"lightning fit --ckpt_path {shlex.quote(str(newest))}"
     best = newest.with_name("best.ckpt") if newest is not None else None
     if best is not None and best.is_file():
-        return f"lightning test --ckpt_path {best}"
+        return f"lightning test --ckpt_path {shlex.quote(str(best))}"
     gpus = next((each.value.count("GiB)") for each in findings if each.name == "devices"), 0)
     overlay = " --config experiments/hardware/ddp.yaml" if gpus > 1 else ""
     return f"lightning fit --config experiments/vae.yaml{overlay}"

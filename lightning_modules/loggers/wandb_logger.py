@@ -1,6 +1,7 @@
 """A W&B run bound to a run folder: nothing that W&B does can stop or slow down training."""
 
 import os
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -233,7 +234,8 @@ class RunWandbLogger(WandbLogger):
         if mode == "online":
             rank_zero_info(f"W&B: {self.where}")
         elif mode == "offline":
-            rank_zero_info(f"W&B: offline; `wandb leet {self.where}` shows it, `wandb sync` uploads it")
+            quoted = shlex.quote(str(self.where))
+            rank_zero_info(f"W&B: offline; `wandb leet {quoted}` shows it, `wandb sync` uploads it")
         return started
 
     def _send(self, values: dict[str, Any], step: int | None) -> None:

@@ -15,6 +15,7 @@ Nothing is overwritten: a second `test` writes into `test-2`. Callbacks know non
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -78,7 +79,7 @@ class Run:
             raise RunError(
                 f"The run folder {error.filename} exists already, and a run never overwrites another",
                 "give another --run_id, or continue that run with "
-                f"--ckpt_path {self.folder / CHECKPOINT_FOLDER / LAST_NAME}",
+                f"--ckpt_path {shlex.quote(str(self.folder / CHECKPOINT_FOLDER / LAST_NAME))}",
             ) from error
         except OSError as error:
             raise RunError(

@@ -59,7 +59,8 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
     for logger in trainer.loggers:
         where = getattr(logger, "where", None)  # of RunWandbLogger
         if where and getattr(logger, "is_offline", False):
-            lines += [("Curves", f"wandb leet {where}"), ("Upload", f"wandb sync {where}")]
+            quoted = shlex.quote(where)
+            lines += [("Curves", f"wandb leet {quoted}"), ("Upload", f"wandb sync {quoted}")]
         elif where:
             lines.append(("Curves", where))
     return lines

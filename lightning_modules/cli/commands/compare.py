@@ -8,6 +8,7 @@ the same clips next to each other, scores with the best one marked, training cur
 options that differ, and a blind listening test among the runs.
 """
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def _test_of_checkpoint(checkpoint: Path) -> Path:
     ]
     if not tests:
         raise ReportError(
-            f"{checkpoint} was not tested yet", f"run `lightning test --ckpt_path {checkpoint}` first"
+            f"{checkpoint} was not tested yet",
+            f"run `lightning test --ckpt_path {shlex.quote(str(checkpoint))}` first",
         )
     return max(tests, key=lambda test: (test / FOLDER / MANIFEST).stat().st_mtime_ns)
 
@@ -137,6 +139,6 @@ def _how_to_test(path: Path) -> str:
     found = [folder / CHECKPOINT_FOLDER / name for name in (BEST_NAME, LAST_NAME)]
     checkpoint = next((file for file in found if file.is_file()), folder / CHECKPOINT_FOLDER / BEST_NAME)
     return (
-        f"run `lightning test --ckpt_path {checkpoint}` first, with "
+        f"run `lightning test --ckpt_path {shlex.quote(str(checkpoint))}` first, with "
         "lightning_modules.callbacks.listening_report.ListeningReport among the callbacks of its config"
     )

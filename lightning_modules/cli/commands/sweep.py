@@ -91,6 +91,6 @@ def show(plan: "SweepPlan", study: "optuna.Study", folder: Path) -> None:
 
     sweep_results.write_results(plan, study, folder / "results.csv")
     pictures = sweep_results.draw(plan, study, folder)
-    Console().print(sweep_results.results_table(plan, study))
+    Console(markup=False, emoji=False).print(sweep_results.results_table(plan, study))
     print(sweep_results.verdict(plan, study))
     print("  ".join(str(path) for path in (folder / "results.csv", *pictures)))
