@@ -2,6 +2,7 @@
 
 import enum
 import os
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,7 @@ from lightning_modules.training.changed_options import ChangedOptions
 from lightning_modules.training.compile import Compile
 from lightning_modules.training.exact_resume import ExactResume
 from lightning_modules.training.interruption import Interruption
+from lightning_modules.training.monitor import doubt_of_monitor
 from lightning_modules.training.progress import progress_bar
 from lightning_modules.training.record_run import RecordRun
 from lightning_modules.training.restoring import explained_restoring, explained_trainer
@@ -217,7 +219,9 @@ class TrainerCLI(LightningCLI):
         check_shared_options(self.model, self.datamodule)
         trainer_options = self.config_init[self.subcommand].trainer
         if rank_zero_only.rank == 0:
+            self._doubt_monitor(trainer_options.callbacks)
             self.run = self.run.create()
+            self._held.callback(self.run.remove_if_empty)
             if self.subcommand == "fit":
                 self._held.enter_context(training_alone(self.run.folder))
         trainer_options.callbacks = self._with_own_callbacks(trainer_options)
@@ -231,6 +235,15 @@ class TrainerCLI(LightningCLI):
             self._parser(self.subcommand).callback_keys.clear()
         with explained_trainer():
             return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
+
+    def _doubt_monitor(self, callbacks: pl.Callback | list[pl.Callback] | None) -> None:
+        """Say before data are prepared that the best checkpoint is chosen by what nothing gives."""
+        monitor = self.config[self.subcommand].checkpoint.monitor
+        if self.subcommand == "fit" and monitor is not None:
+            parts = [self.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
+            doubt = doubt_of_monitor(monitor, parts, self.saved_config)
+            if doubt is not None:
+                print(f"warning: {doubt}", file=sys.stderr, flush=True)
 
     def _with_own_callbacks(self, trainer_options: jsonargparse.Namespace) -> list[pl.Callback]:
         """The run's own callbacks around those of the config; the first decides where all others write."""

@@ -87,6 +87,14 @@ class Run:
                 "give a folder that you may write to with --runs_dir",
             ) from error
 
+    def remove_if_empty(self) -> None:
+        """A start that failed before anything was written leaves no folder."""
+        for folder in dict.fromkeys([self.root, self.folder, self.folder.parent]):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
 
 def plan_run(
     verb: str,

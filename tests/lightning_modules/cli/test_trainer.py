@@ -318,7 +318,11 @@ def test_options_that_cannot_be_are_one_sentence(options, message, toy_yaml, tmp
     with pytest.raises(SystemExit) as end:
         main(["fit", "--config", str(toy_yaml), "--run_id", "one", *options, *QUIET])
     assert end.value.code == 1
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert ("speaks of 'log_mel_distanc'; did you mean 'log_mel_distance'?" in said) == ("monitor" in message)
+    if "Lightning cannot" in message:
+        assert not (tmp_path / "runs/toy").exists()
 
 
 def test_the_last_words_of_a_run_hold(toy_yaml, tmp_path, monkeypatch, capsys):

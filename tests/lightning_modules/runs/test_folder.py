@@ -123,3 +123,14 @@ def test_a_run_s_folder_stands_for_its_best_checkpoint(tmp_path):
         (checkpoints / name).touch()
         assert checkpoint_in(tmp_path) == checkpoints / name
     assert checkpoint_in(tmp_path / "other.ckpt") == tmp_path / "other.ckpt"
+
+
+def test_a_start_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    fit = plan_run("fit", "vae", tmp_path, "first", None).create()
+    fit.remove_if_empty()
+    assert list(tmp_path.iterdir()) == []
+    folder = make_run(tmp_path, "first", "best.ckpt")
+    test = plan_run("test", "vae", tmp_path, None, folder / "checkpoints" / "best.ckpt").create()
+    assert (folder / "test").is_dir()
+    test.remove_if_empty()
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "config.yaml"]
