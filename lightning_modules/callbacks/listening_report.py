@@ -1,5 +1,6 @@
 """The listening report of a test: one page with players, pictures and scores."""
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -186,7 +187,8 @@ def describe_clip(
     """Manifest entry of a clip.
 
     Args:
-        trainer: Its data module may know the performances and their notes.
+        trainer: Its data module may know the performances (`performances`: records with `audio`, `title`,
+            `composer`, `year` as far as known, or the names of their files) and their notes.
         sample_rate: In Hz.
         place: Performance, first sample and length in samples.
         original: Name of its file.
@@ -197,9 +199,13 @@ def describe_clip(
     known = getattr(datamodule, "performances", ())
     facts = known[performance] if performance < len(known) else None
     details = [getattr(facts, name, None) for name in ("composer", "year")]
+    is_file = isinstance(facts, str | os.PathLike)
+    file, title = (facts, "") if is_file else (getattr(facts, name, None) for name in ("audio", "title"))
+    # titles are for people: where nobody gave one, the file's name says more than a number
+    name = f"Performance {performance}" if file is None else Path(file).stem
     return Clip(
-        recording=str(getattr(facts, "audio", f"performance {performance}")),
-        title=str(getattr(facts, "title", f"Performance {performance}")),
+        recording=str(file or f"performance {performance}"),
+        title=str(title or name),
         subtitle=", ".join(str(detail) for detail in details if detail),
         start_seconds=start / sample_rate,
         seconds=num_samples / sample_rate,

@@ -74,13 +74,14 @@ def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) 
     Args:
         title: Its heading.
         scores: The scores.
-        logged: Scalars that the model itself logged, by name: rows at the end.
+        logged: Scalars that the model itself logged, by name: rows at the end, without the stage.
     """
     from rich import box
     from rich.table import Table
 
     subjects: list[str] = [each for each in SUBJECTS if any(score.of == each for score in scores)]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+    # one blank between columns, so that three subjects and the longest name fit into 80
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("score", no_wrap=True)
     for subject in subjects or ["value"]:
         table.add_column(subject, justify="right")
@@ -93,7 +94,7 @@ def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) 
         table.add_row(label, *(_cell(row[subject]) if subject in row else "" for subject in subjects))
     table.add_section()
     for name, value in logged.items():
-        table.add_row(name, _number(value))
+        table.add_row(name.removeprefix("test/"), _number(value))
     return table
 
 

@@ -20,6 +20,12 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+CUT_OFF = """[...document.querySelectorAll("body *")].filter(each => {
+    const style = getComputedStyle(each), text = each.innerText || "";
+    return text.trim() && each.clientWidth && each.scrollWidth > each.clientWidth + 1
+        && (["hidden", "clip"].includes(style.overflowX) || style.textOverflow === "ellipsis");
+}).map(each => each.className + ": " + each.innerText)"""
+"""Elements with text of which a part can neither be seen nor scrolled to."""
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +146,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit, name: str):
         summary.click()
     width = "document.documentElement.scrollWidth"
     assert page.evaluate(width) == PHONE["width"]
+    assert page.evaluate(CUT_OFF) == []
     page.locator("[data-open-blind]").tap()
     assert page.evaluate(width) == PHONE["width"]
     page.locator("form button[type=submit]").tap()

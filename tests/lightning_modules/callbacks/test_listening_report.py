@@ -100,6 +100,16 @@ def test_pieces_and_notes_where_the_data_module_knows_them(tmp_path: Path):
     assert second.notes is None
 
 
+@pytest.mark.parametrize(
+    "known", ["takes/Blue in F.wav", Path("takes/Blue in F.wav"), Piece("", "", 0, "takes/Blue in F.wav")]
+)
+def test_data_of_ones_own_are_called_as_their_files(tmp_path: Path, known: object):
+    data = Archive()
+    data.performances = (known,) * 16  # type: ignore[assignment]
+    first, _ = read_listening_set(test(tmp_path, ToyModule(RATE, 1600), data, num_clips=2)).clips
+    assert (first.title, first.subtitle, first.recording) == ("Blue in F", "", "takes/Blue in F.wav")
+
+
 def test_a_model_from_notes_renders(tmp_path: Path):
     notes, zeros = note_batch([[(60, 0.0, 0.1, 100)]], RATE), torch.zeros(1, dtype=torch.long)
     player = make_player()

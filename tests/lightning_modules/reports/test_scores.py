@@ -47,4 +47,26 @@ def test_the_table_has_a_row_for_each_name_and_a_column_for_each_subject():
     row = next(line for line in text.splitlines() if "log_mel_distance" in line)
     assert row.split() == ["log_mel_distance", "dB", "↓", "4.25", "±", "0.25"]
     assert "12,346" in next(line for line in text.splitlines() if "frechet" in line)
-    assert "43,900" in next(line for line in text.splitlines() if "test/elbo" in line)
+    assert "43,900" in next(line for line in text.splitlines() if line.startswith("elbo"))
+
+
+def test_a_whole_table_fits_80_columns_a_line_for_each_score():
+    def row(name: str, *values: tuple[float, float], unit: str = "") -> list[Score]:
+        subjects = ("reconstructions", "samples", "floor")
+        return [
+            Score(name, of, value, value - half, value + half, unit, "lower")
+            for of, (value, half) in zip(subjects, values, strict=False)
+        ]
+
+    scores = [
+        *row("frechet_log_mel_statistics", (6140.0, 21.0), (12345.0, 1234.0), (51.3, 6.41), unit="dB²"),
+        *row("mmd_log_mel_statistics", (0.831, 0.012), (0.679, 0.013), (-0.0166, 0.0421)),
+        *row("multi_scale_spectral_distance", (2.3, 3.3e-05), (13.2, 2.1e-07)),
+    ]
+    console = Console(width=80, file=io.StringIO())
+    console.print(scores_table("A, step 12", scores, {"test/log_likelihood_nats_per_second": -43900.0}))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 1 + 2 + 3 + 1 + 1, "title, head, scores, a blank, what the model logged"
+    assert "…" not in console.file.getvalue() and max(map(len, lines)) <= 80
+    assert lines[1].split() == ["score", "reconstructions", "samples", "floor"]
+    assert lines[4].split()[-3:] == ["-0.0166", "±", "0.042"]
