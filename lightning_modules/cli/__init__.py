@@ -43,6 +43,9 @@ def main(args: list[str] | None = None) -> None:
             unless `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
     """
     arguments, packages = without_trust(sys.argv[1:] if args is None else args)
+    # numba, which librosa brings, unpickles its cache from where a `.numba_config.yaml` in the working folder
+    # says, unless this does; empty is its own default
+    os.environ.setdefault("NUMBA_CACHE_DIR", "")
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return
@@ -164,6 +167,6 @@ def user_error_text(error: BaseException) -> str | None:
         if isinstance(cause, ExperimentError):
             return str(cause)
         if told := _OF_WORKER.search(str(cause)):
-            return told[1]
+            return told[1].strip()
         cause = cause.__cause__
     return None

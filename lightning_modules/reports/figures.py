@@ -3,9 +3,10 @@
 Figures are made without pyplot: it would start a window system and keep every figure alive.
 """
 
+import functools
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ParamSpec
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Given = ParamSpec("Given")
 DYNAMIC_RANGE_DB = 80.0
 FFT_SECONDS = 0.064
 HOP_SECONDS = 0.008
@@ -25,6 +27,29 @@ TICK_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 ROW_INCHES = (8.0, 2.1)
 
 
+def in_own_style(draw: "Callable[Given, Figure]") -> "Callable[Given, Figure]":
+    """Let a function draw with matplotlib's own defaults, whatever a `matplotlibrc` says.
+
+    matplotlib reads one from the working folder, which may be full of other people's files, and one that asks
+    for LaTeX ends in a traceback where there is none.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: Given.args, **kwargs: Given.kwargs) -> "Figure":
+        import matplotlib
+
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            figure = draw(*args, **kwargs)
+            for axes in figure.axes:  # labels would be made at the end, in another style
+                axes.get_xticklabels()
+                axes.get_yticklabels()
+        return figure
+
+    return drawn
+
+
+@in_own_style
 def spectrogram_figure(waveforms: Mapping[str, Tensor], sample_rate: int) -> "Figure":
     """Mel spectrograms below each other, in one scale of decibels, so that they can be compared by eye.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.audio.notes import NoteList
+from lightning_modules.reports.figures import in_own_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ ROW_INCHES = (11.0, 2.0)
 DOTS_PER_INCH = 100
 
 
+@in_own_style
 def piano_roll_figure(
     notes: NoteList, seconds: float, pedal: NDArray[np.float64] | None = None, title: str = ""
 ) -> "Figure":

@@ -94,6 +94,9 @@ def draw(plan: SweepPlan, study: "optuna.Study", folder: Path) -> list[Path]:
         The files: options against the metric, all at once and one by one, the metric over trials, and over
         the validations of each trial.
     """
+    import matplotlib
+
+    matplotlib.use("agg")  # no window, and no other that a `matplotlibrc` in the working folder names
     import matplotlib.pyplot as plt
     from optuna.visualization import matplotlib as pictures
 

@@ -20,7 +20,7 @@ from lightning_modules.cli import user_error_text
 
 source, cache = sys.argv[1:]
 for workers in (0, 1):
-    data = tiny_training.make_data(source, cache, workers, num_clips=10_000)
+    data = tiny_training.make_data(source, cache, workers, clips_per_epoch=10_000)
     data.prepare_data()
     data.setup("fit")
     try:

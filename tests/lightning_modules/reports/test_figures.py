@@ -1,8 +1,11 @@
 """Pictures of sound."""
 
+import io
 import subprocess
 import sys
 
+import matplotlib
+import matplotlib.text
 import numpy as np
 import pytest
 import torch
@@ -64,3 +67,13 @@ def test_pyplot_is_not_used() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program, "/dev/null"], capture_output=True, text=True)
     assert result.stdout.strip() == "False", result.stderr
+
+
+def test_no_file_of_the_working_folder_decides_the_style():
+    """LaTeX is what a `matplotlibrc` there may ask for."""
+    with matplotlib.rc_context({"text.usetex": True}):
+        figure = spectrogram_figure({"a": torch.zeros(1600)}, 8000)
+        assert matplotlib.rcParams["text.usetex"]
+        figure.savefig(io.BytesIO(), format="png")
+    texts = figure.findobj(matplotlib.text.Text)
+    assert texts and not any(text.get_usetex() for text in texts)
