@@ -244,10 +244,11 @@ class AudioSink:
         Raises:
             AudioFileError: If a value is NaN or infinite.
         """
-        if not np.isfinite(waveform).all():
+        bad = np.flatnonzero(~np.isfinite(waveform).all(0))
+        if len(bad):
+            place = (self.num_samples + int(bad[0])) / self.sample_rate
             raise AudioFileError(
-                f"{shown(self.path)}: the model's output is NaN or infinite after "
-                f"{self.num_samples / self.sample_rate:.1f} s",
+                f"{shown(self.path)}: the model's output is NaN or infinite at {place:.2f} s",
                 "use an earlier checkpoint of the run: this one's weights are spoilt",
             )
         bounded = np.clip(waveform, -1.0, 1.0)

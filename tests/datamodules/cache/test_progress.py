@@ -53,3 +53,8 @@ def test_the_bar_shows_bytes_of_downloads(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_gigabytes() -> None:
     assert gigabytes(1.5e9) == "1.50 GB"
+
+
+def test_names_that_look_like_markup_are_said_as_they_are(capfd: pytest.CaptureFixture[str]) -> None:
+    say("in /data/[bold]/[/red] :smile:", True)
+    assert capfd.readouterr().err == "in /data/[bold]/[/red] :smile:\n"

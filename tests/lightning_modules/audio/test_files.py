@@ -115,7 +115,7 @@ def test_what_is_written_is_described(tmp_path):
 
 def test_a_failure_leaves_nothing(tmp_path):
     with (
-        pytest.raises(AudioFileError, match=r"a.wav: the model's output is NaN or infinite after 0.5 s"),
+        pytest.raises(AudioFileError, match=r"a.wav: the model's output is NaN or infinite at 0.51 s"),
         AudioSink(tmp_path / "a.wav", 100, 1) as sink,
     ):
         sink.write(np.zeros((1, 50), "float32"))

@@ -1,6 +1,7 @@
 """What is found on a machine, what is advised, and that nothing missing makes the doctor fall ill."""
 
 import json
+import shlex
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_what_to_run_follows_from_the_runs() -> None:
     assert next_command(examine()) == f"lightning test --ckpt_path {best}"
     interrupted = make_checkpoint("interrupted.ckpt")
     assert next_command(examine()) == f"lightning fit --ckpt_path {interrupted}"
+
+
+def test_a_command_can_be_pasted(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs/vae/$HOME/checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "interrupted.ckpt").touch()
+    command = next_command(examine(runs_dir=str(tmp_path / "my runs")), str(tmp_path / "my runs"))
+    assert shlex.split(command) == ["lightning", "fit", "--ckpt_path", str(folder / "interrupted.ckpt")]
+    assert "'" in command
 
 
 def test_several_gpus_ask_for_ddp() -> None:
