@@ -3,23 +3,23 @@
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.batch import Batch, part_of
 from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
 from lightning_modules.errors import OptionError
-from lightning_modules.loggers.run_loggers import wandb_loggers
+from lightning_modules.loggers.media import Cell, MediaLogger
+from lightning_modules.loggers.run_loggers import media_loggers
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.runs.folder import free_path
 
 TABLE_COLUMNS = ["step", "clip", "kind", "peak", "audio", "spectrogram"]
-"""Of the table of samples in W&B; `peak` is the largest absolute sample."""
+"""Of the table of samples; `peak` is the largest absolute sample."""
 
 
 class AudioLogger(pl.Callback):
-    """Every few validations, writes clips as WAV and their mel spectrograms as PNG, and sends them to W&B.
+    """Every few validations, writes clips as WAV and mel spectrograms as PNG, and sends them to the loggers.
 
     For a module that can reconstruct, or renders notes: the same validation clips each time, spread evenly
     over the validation split, as original and reconstruction. For every module: samples drawn from the same
@@ -118,8 +118,8 @@ class AudioLogger(pl.Callback):
         except (OSError, soundfile.LibsndfileError) as error:
             rank_zero_warn(f"Cannot write samples into {folder} ({error}); training goes on", stacklevel=2)
             return
-        for logger in wandb_loggers(trainer):
-            log_to_wandb(logger, folder, groups, trainer.global_step)
+        for logger in media_loggers(trainer):
+            log_groups(logger, folder, groups, trainer.global_step)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         if trainer.sanity_checking:
@@ -163,8 +163,8 @@ def write_group(folder: Path, name: str, waveforms: dict[str, Tensor], sample_ra
     spectrogram_figure(waveforms, sample_rate).savefig(folder / f"{name}.png")
 
 
-def log_to_wandb(
-    logger: WandbLogger, folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int
+def log_groups(
+    logger: MediaLogger, folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int
 ) -> None:
     """Send the files that `write_group` wrote: audio by title, pictures by kind, and a table of it all."""
     audio: dict[str, list[Path]] = {}
@@ -172,14 +172,12 @@ def log_to_wandb(
         for title in waveforms:
             audio.setdefault(title, []).append(folder / f"{file_stem(name, title, waveforms)}.wav")
     for title, paths in audio.items():
-        captions = [path.stem for path in paths]
-        logger.log_audio(f"audio/{title}", [str(path) for path in paths], step=global_step, caption=captions)
+        logger.log_audio(f"audio/{title}", paths, global_step)
     for kind in ("clip", "sample"):  # apart, since W&B shows pictures of one size only in one panel
-        names = [name for name in groups if name.startswith(kind)]
-        if names:
-            pictures = [str(folder / f"{name}.png") for name in names]
-            logger.log_image(f"spectrogram/{kind}", pictures, step=global_step, caption=names)
-    logger.log_table("samples", TABLE_COLUMNS, table_rows(folder, groups, global_step), step=global_step)
+        pictures = [folder / f"{name}.png" for name in groups if name.startswith(kind)]
+        if pictures:
+            logger.log_pictures(f"spectrogram/{kind}", pictures, global_step)
+    logger.log_table("samples", TABLE_COLUMNS, table_rows(folder, groups, global_step), global_step)
 
 
 def file_stem(name: str, title: str, waveforms: dict[str, Tensor]) -> str:
@@ -187,14 +185,12 @@ def file_stem(name: str, title: str, waveforms: dict[str, Tensor]) -> str:
     return f"{name}_{title}" if len(waveforms) > 1 else name
 
 
-def table_rows(folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int) -> list[list[object]]:
-    """A row for each waveform, as `TABLE_COLUMNS` says; players and pictures are W&B's own types."""
-    import wandb
-
-    rows: list[list[object]] = []
+def table_rows(folder: Path, groups: dict[str, dict[str, Tensor]], global_step: int) -> list[list[Cell]]:
+    """A row for each waveform, as `TABLE_COLUMNS` says."""
+    rows: list[list[Cell]] = []
     for name, waveforms in groups.items():
         for title, waveform in waveforms.items():
             peak = waveform.detach().float().abs().amax().item()
-            player = wandb.Audio(str(folder / f"{file_stem(name, title, waveforms)}.wav"))
-            rows.append([global_step, name, title, peak, player, wandb.Image(str(folder / f"{name}.png"))])
+            player = folder / f"{file_stem(name, title, waveforms)}.wav"
+            rows.append([global_step, name, title, peak, player, folder / f"{name}.png"])
     return rows

@@ -15,7 +15,7 @@ from lightning_modules.base import GenerativeModule, Samples, can_resynthesise, 
 from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
 from lightning_modules.callbacks.note_comparison import NoteComparison
 from lightning_modules.errors import OptionError
-from lightning_modules.loggers.run_loggers import wandb_loggers
+from lightning_modules.loggers.run_loggers import media_loggers
 from lightning_modules.metrics.embeddings import Embedding, LogMelStatistics
 from lightning_modules.metrics.frechet import Diversity, FrechetLogMel
 from lightning_modules.metrics.reconstruction import (
@@ -277,11 +277,11 @@ def standard_metrics(module: GenerativeModule) -> dict[str, Metric]:
 
 
 def upload_scores(trainer: pl.Trainer, scores: list[Score]) -> None:
-    """Send scores to W&B as one table."""
+    """Send scores to the loggers as one table."""
     columns = ["name", "of", "value", "low", "high", "unit", "better"]
     rows = [[getattr(score, column) for column in columns] for score in scores]
-    for logger in wandb_loggers(trainer):
-        logger.log_table("test/scores", columns, rows)
+    for logger in media_loggers(trainer):
+        logger.log_table("test/scores", columns, rows, trainer.global_step)
 
 
 def print_scores(title: str, scores: list[Score], own: dict[str, float]) -> None:

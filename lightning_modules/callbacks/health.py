@@ -15,7 +15,7 @@ from lightning_modules.callbacks import symptoms
 from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.symptoms import Diagnoses, Symptom
 from lightning_modules.errors import OptionError
-from lightning_modules.loggers.run_loggers import wandb_loggers
+from lightning_modules.loggers.run_loggers import media_loggers
 from lightning_modules.numerics.noise import seeded_noise
 from lightning_modules.reports.findings import FILE_NAME, Finding, append_findings
 
@@ -28,7 +28,7 @@ class Health(pl.Callback):
     """Watches training and says, once until it clears, what is wrong and what to try.
 
     It says so on the console, in the loggers (`health/<problem>` is 1 from then on, 0 again when it clears;
-    W&B also gets a table of all that was said) and in `health.json` in the run folder.
+    a table has all that was said) and in `health.json` in the run folder.
 
     - Every step: gradients that are NaN or Inf never reach the weights.
     - Every `every_n_steps`: such gradients, exploding ones, losses that are not finite, and a critic that has
@@ -253,14 +253,14 @@ def say(findings: list[Finding]) -> None:
 
 
 def log(trainer: pl.Trainer, findings: list[Finding], states: dict[str, float]) -> None:
-    """Send what is wrong (1) and what has cleared (0) to the loggers, and all findings as a table to W&B."""
+    """Send what is wrong (1) and what has cleared (0) to the loggers, and all findings as a table."""
     figures = {f"health/{name.replace(' ', '_')}": state for name, state in states.items()}
     for logger in trainer.loggers:
         logger.log_metrics(figures, step=trainer.global_step)
     if findings:
         rows = [list(finding) for finding in findings]
-        for logger in wandb_loggers(trainer):
-            logger.log_table("health/findings", list(Finding._fields), rows, step=trainer.global_step)
+        for media in media_loggers(trainer):
+            media.log_table("health/findings", Finding._fields, rows, trainer.global_step)
 
 
 def _no_way_on(steps: int) -> Symptom:

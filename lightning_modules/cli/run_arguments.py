@@ -16,6 +16,13 @@ from lightning_modules.training.run_checkpoint import RunCheckpoint
 SCANNED = ("--config", "--ckpt_path", "--runs_dir", "--experiment", "--run_id")
 """Options that are needed before, or lost by, the full parse."""
 
+LOGGER_OPTION = "--trainer.logger"
+_OWN_TENSORBOARD = "lightning_modules.loggers.tensorboard_logger.RunTensorBoardLogger"
+OWN_LOGGERS = {
+    "TensorBoardLogger": _OWN_TENSORBOARD,
+    "lightning.pytorch.loggers.TensorBoardLogger": _OWN_TENSORBOARD,
+}
+
 
 def with_run_config(arguments: list[str]) -> list[str]:
     """Add the run's own config.yaml if a checkpoint is given, and no config that names model and data.
@@ -58,6 +65,19 @@ def unabbreviated(word: str) -> str:
     name, equals, value = word.partition("=")
     meant = [option for option in SCANNED if option.startswith(name)]
     return f"{meant[0]}{equals}{value}" if len(meant) == 1 and len(name) > len("--co") else word
+
+
+def with_own_loggers(arguments: list[str]) -> list[str]:
+    """Name the run's logger where Lightning's would know no run: `--trainer.logger TensorBoardLogger`."""
+    own = list(arguments)
+    for index, (option, value) in enumerate(zip([*arguments], [*arguments[1:], ""], strict=True)):
+        name, equals, given = option.partition("=")
+        if name.rstrip("+") == LOGGER_OPTION:
+            if equals and given in OWN_LOGGERS:
+                own[index] = f"{name}={OWN_LOGGERS[given]}"
+            elif not equals and value in OWN_LOGGERS:
+                own[index + 1] = OWN_LOGGERS[value]
+    return own
 
 
 def describe(configs: list[str], section: str) -> bool:

@@ -26,10 +26,11 @@ from lightning_modules.checkpoints.file import AtomicCheckpointIO, read_checkpoi
 from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
-from lightning_modules.cli.run_arguments import scan_arguments, with_run_config
+from lightning_modules.cli.run_arguments import scan_arguments, with_own_loggers, with_run_config
 from lightning_modules.errors import ExperimentError, OptionError
 from lightning_modules.inference.density import DrawFromDensity
 from lightning_modules.loggers.run_loggers import check_wandb, run_loggers
+from lightning_modules.loggers.tensorboard_logger import RunTensorBoardLogger
 from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
 from lightning_modules.runs.config import SHARED_OPTIONS, explained_configs, with_links
 from lightning_modules.runs.folder import plan_run
@@ -153,7 +154,7 @@ class TrainerCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (Lightning's signature)
         """Parse without Lightning's warning about `args` given beside `sys.argv`: `main` takes both."""
-        given, args = args, with_run_config(args)
+        given, args = args, with_own_loggers(with_run_config(args))
         self._config_came_along = len(args) > len(given)
         with explained_configs(scan_arguments(args).config):
             self.config = parser.parse_args(args)
@@ -282,6 +283,9 @@ class TrainerCLI(LightningCLI):
             options=self.config_init[self.subcommand].wandb,
             monitor=Monitor(checkpoint.monitor, checkpoint.mode),
         )
+        for logger in added:
+            if isinstance(logger, RunTensorBoardLogger):
+                logger.bind(self.run, self.saved_options, Monitor(checkpoint.monitor, checkpoint.mode))
         if any(isinstance(logger, WandbLogger) for logger in added):
             loggers = [logger for logger in loggers if not isinstance(logger, WandbLogger)]
         return loggers + added

@@ -1,1 +1,1 @@
-"""Loggers: scalars, audio and pictures of a run as CSV and in Weights & Biases."""
+"""Loggers: scalars, audio and pictures of a run as CSV, in Weights & Biases and in TensorBoard."""

@@ -1,15 +1,20 @@
 """The loggers of a run: Weights & Biases, and a CSV file that needs no account."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.errors import OptionError
 from lightning_modules.loggers.csv_logger import RunCSVLogger
+from lightning_modules.loggers.folder_media import FolderMedia
+from lightning_modules.loggers.media import MediaLogger
+from lightning_modules.loggers.tensorboard_logger import TensorBoardMedia
 from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
+from lightning_modules.loggers.wandb_media import WandbMedia
 from lightning_modules.runs.folder import Run
 
 MODES = ("online", "offline", "disabled", "shared")
@@ -33,9 +38,18 @@ def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor
     return [RunWandbLogger(run, mode, config, options, monitor), csv_logger]
 
 
-def wandb_loggers(trainer: pl.Trainer) -> list[WandbLogger]:
-    """Those loggers of a Trainer that take tables, audio and images: W&B's."""
-    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+def media_loggers(trainer: pl.Trainer) -> list[MediaLogger]:
+    """Where callbacks send sounds, pictures and tables; nowhere in processes that do not write."""
+    found = [_media_logger(logger) for logger in trainer.loggers] if trainer.is_global_zero else []
+    return [each for each in found if each is not None]
+
+
+def _media_logger(logger: Logger) -> MediaLogger | None:
+    if isinstance(logger, WandbLogger):
+        return WandbMedia(logger)
+    if isinstance(logger, TensorBoardLogger):
+        return TensorBoardMedia(logger)
+    return FolderMedia(Path(logger.root_dir)) if isinstance(logger, RunCSVLogger) else None
 
 
 def check_wandb(options: WandbOptions) -> None:

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from lightning_modules.base import is_logging_step
 from lightning_modules.loggers.csv_logger import RunCSVLogger
+from lightning_modules.loggers.media import Rewinds
 
 KEY = "random_state"
 VALIDATION_SEED = 0
@@ -75,7 +76,7 @@ class ExactResume(pl.Callback):
             loop._batches_that_stepped += 1
             loop.batch_progress.increment_completed()
         for logger in trainer.loggers:
-            if isinstance(logger, RunCSVLogger):
+            if isinstance(logger, Rewinds):
                 logger.rewind(self._logged_steps)
         if self._loaded:
             # with another number of devices than at saving, there is no state that would be the right one
