@@ -258,7 +258,7 @@ def log(trainer: pl.Trainer, findings: list[Finding], states: dict[str, float]) 
     for logger in trainer.loggers:
         logger.log_metrics(figures, step=trainer.global_step)
     if findings:
-        rows = [list(finding) for finding in findings]
+        rows = [list(finding._asdict().values()) for finding in findings]
         for media in media_loggers(trainer):
             media.log_table("health/findings", Finding._fields, rows, trainer.global_step)
 

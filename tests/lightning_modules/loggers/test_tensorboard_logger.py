@@ -93,7 +93,18 @@ def test_best_values_are_there_when_they_get_better(run: Path) -> None:
             if sign * value < best:
                 best, expected[step] = sign * value, value
         assert values == pytest.approx(expected, rel=1e-6), name
-    assert len(shown["train/loss"]) < len(logged["train/loss"])
+
+
+def test_what_is_no_better_is_no_best_value(tmp_path: Path) -> None:
+    logger = RunTensorBoardLogger(tmp_path)
+    for step, (distance, ratio) in enumerate([(3.0, 1.0), (1.0, 0.5), (2.0, 2.0), (math.nan, math.nan)]):
+        logger.log_metrics({"val/log_mel_distance": distance, "val/si_sdr": ratio, "val/kl": 1.0}, step)
+    logger.finalize("success")
+    scalars = read_log(tmp_path).scalars
+    assert {name: values for name, values in scalars.items() if "best/" in name} == {
+        "best/val/log_mel_distance": {0: 3.0, 1: 1.0},
+        "best/val/si_sdr": {0: 1.0, 2: 2.0},
+    }
 
 
 def test_sounds_and_pictures_are_the_files_of_the_run(run: Path) -> None:
