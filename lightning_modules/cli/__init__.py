@@ -42,14 +42,15 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback,
             unless `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
     """
-    arguments, packages = without_trust(sys.argv[1:] if args is None else args)
+    given = sys.argv[1:] if args is None else args
     # numba, which librosa brings, unpickles its cache from where a `.numba_config.yaml` in the working folder
     # says, unless this does; empty is its own default
     os.environ.setdefault("NUMBA_CACHE_DIR", "")
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not given or given[0] in ("-h", "--help"):
         print(overview())
         return
     try:
+        arguments, packages = without_trust(given)
         if arguments[0] != "doctor":  # which looks by itself, and says more
             asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
             require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)
@@ -85,7 +86,11 @@ def run_verb(arguments: list[str]) -> None:
 
         TrainerCLI.start(arguments)
     else:
-        print(f"error: {verb!r} is not a verb of this program.\n\n{overview()}", file=sys.stderr)
+        from lightning_modules.cli.mistakes import nearest
+
+        near = nearest(verb, [*TRAINER_VERBS, *tool_verbs()])
+        remedy = f"did you mean lightning {near}?" if near else "`lightning --help` lists them"
+        print(f"error: {verb!r} is not a verb of this program\n  What to do: {remedy}", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -95,7 +100,9 @@ def without_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
     Returns:
         The other arguments, and the packages.
     """
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    from lightning_modules.cli.mistakes import ScanningParser
+
+    scan = ScanningParser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
     scan.add_argument(f"--{TRUST}", action="append", default=[])
     found, others = scan.parse_known_args(arguments)
     return others, found.trust

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import jsonargparse
 
+from lightning_modules.cli.mistakes import AnsweringParser
+
 BARE_HELP = {"--model.help": "--model", "--data.help": "--data"}
 """Options that show one class's options, and the option that chooses the class."""
 DATA_MODULE = "datamodules.MaestroDataModule"
@@ -54,7 +56,7 @@ def tool_parser(verb: str, docstring: str) -> jsonargparse.ArgumentParser:
         docstring: Of the verb's module.
     """
     text = HelpText.of(docstring)
-    return jsonargparse.ArgumentParser(
+    return AnsweringParser(
         prog=f"lightning {verb}",
         description=text.description,
         epilog=text.examples,

@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from lightning_modules.base import GenerativeModule
+from lightning_modules.cli.mistakes import ScanningParser
 from lightning_modules.errors import RunError
 from lightning_modules.loggers.wandb_logger import WandbOptions
 from lightning_modules.runs.config import check_config, read_config
@@ -93,7 +94,7 @@ def describe(configs: list[str], section: str) -> bool:
 
 def scan_arguments(arguments: list[str]) -> argparse.Namespace:
     """The few options that are needed before, or lost by, the full parse; and whether a model is named."""
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scan = ScanningParser(add_help=False, allow_abbrev=False)
     scan.add_argument("-c", "--config", action="append", default=[])
     scan.add_argument("--ckpt_path")
     scan.add_argument("--runs_dir", default="runs")

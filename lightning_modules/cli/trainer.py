@@ -26,6 +26,7 @@ from lightning_modules.checkpoints.file import AtomicCheckpointIO, read_checkpoi
 from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.known_warnings import silence_known_warnings
+from lightning_modules.cli.mistakes import AnsweringParser
 from lightning_modules.cli.run_arguments import scan_arguments, with_own_loggers, with_run_config
 from lightning_modules.errors import ExperimentError, OptionError
 from lightning_modules.inference.density import DrawFromDensity
@@ -54,6 +55,10 @@ OPTIONS_ELSEWHERE = """options of one class:
   lightning {verb} --data.help
   lightning {verb} --config experiments/vae.yaml --print_config   all, with their values
 """
+
+
+class TrainerParser(AnsweringParser, LightningArgumentParser):
+    """Lightning's parser, which answers mistakes in a line or two."""
 
 
 class TrainerCLI(LightningCLI):
@@ -89,9 +94,11 @@ class TrainerCLI(LightningCLI):
             pl.LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
+            parser_class=TrainerParser,
             args=with_class_of_help(arguments, lightning_modules.__all__),
             # `omegaconf+` resolves ${…} after overlays and overrides; plain `omegaconf` resolves file by file
             parser_kwargs={
+                "prog": "lightning",
                 "parser_mode": "omegaconf+",
                 **{
                     verb: {

@@ -62,7 +62,9 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     except RecursionError as error:
         raise RunError(f"{where} is nested deeper than {MAX_DEPTH} levels", remedy) from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise RunError(f"{where} is no YAML: {error}", remedy) from error
+        mark = getattr(error, "problem_mark", None)
+        reason = error if mark is None else f"line {mark.line + 1}: {getattr(error, 'problem', error)}"
+        raise RunError(f"{where} is no YAML: {reason}", remedy) from error
     if not isinstance(content, dict):
         raise RunError(f"{where} is no table of options", remedy)
     return content
