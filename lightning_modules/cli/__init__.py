@@ -51,6 +51,9 @@ def main(args: list[str] | None = None) -> None:
         return
     try:
         arguments, packages = without_trust(given)
+        if not arguments:
+            print(overview())
+            return
         if arguments[0] != "doctor":  # which looks by itself, and says more
             asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
             require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)

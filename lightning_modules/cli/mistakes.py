@@ -57,7 +57,10 @@ class AnsweringParser(jsonargparse.ArgumentParser):
         if not self.exit_on_error or os.environ.get("LIGHTNING_DEBUG"):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        print(f"error: {answer(message, parser)}", file=sys.stderr)
+        from lightning_modules.audio.files import shown
+
+        # words of a file must not steer the terminal
+        print("error:", "\n".join(map(shown, answer(message, parser).split("\n"))), file=sys.stderr)
         self.exit(2)
 
 
