@@ -1,5 +1,7 @@
 """The contract between generative models and everything around them."""
 
+import json
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,8 +13,11 @@ from torch import Tensor
 
 from datamodules.batch import Batch, NoteBatch
 from lightning_modules.checkpoints.allocation import allocation_allowed
+from lightning_modules.checkpoints.card import model_card
 from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
+from lightning_modules.checkpoints.hub import fetched, uploaded
+from lightning_modules.checkpoints.repository import write_repository
 from lightning_modules.errors import OptionError
 from lightning_modules.runs.config import model_section
 
@@ -205,6 +210,9 @@ class GenerativeModule(pl.LightningModule):
     trained_steps: int | None = None
     """Optimiser steps that the weights had been trained for when they were opened from a checkpoint."""
 
+    trained_data: dict[str, Any] | None = None
+    """What they had been trained on, likewise."""
+
     def __init__(self, sample_rate: int, clip_samples: int, channels: int = 1) -> None:
         super().__init__()
         self.sample_rate = sample_rate
@@ -294,6 +302,7 @@ class GenerativeModule(pl.LightningModule):
         check_weights(module, weights, content["module"], str(path))
         module.load_state_dict(weights)
         module.trained_steps = checkpoint.get("global_step")
+        module.trained_data = content.get("data")
         try:
             return module.to(map_location).eval()
         except (RuntimeError, AssertionError) as error:
@@ -301,6 +310,55 @@ class GenerativeModule(pl.LightningModule):
             raise OptionError(
                 f"The device {map_location} cannot be used ({reason})", "use 'cpu', or leave it out"
             ) from error
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, revision: str | None = None, trust: Collection[str] = ()
+    ) -> Self:
+        """Open a model of the Hugging Face Hub, or of a folder; nothing that comes with it is run.
+
+        Args:
+            name: `user/name`, or a folder that `save_pretrained` wrote.
+            revision: Branch, tag or commit; the newest by default.
+            trust: As for `load_from_checkpoint`.
+
+        Raises:
+            CheckpointError: If it cannot be fetched, or as for `load_from_checkpoint`.
+        """
+        return cls.load_from_checkpoint(fetched(str(name), revision), trust=trust)
+
+    def save_pretrained(
+        self, folder: str | Path, name: str | None = None, run: str | Path | None = None
+    ) -> None:
+        """Write the model as a folder: weights as safetensors, description as JSON, a model card.
+
+        Args:
+            folder: Made if absent.
+            name: What the card calls it; the folder's name by default.
+            run: Folder of the run that it comes from, whose test scores the card shows.
+        """
+        content = describe_module(self, GenerativeModule)
+        content["data"] = content["data"] or self.trained_data
+        card = model_card(name or Path(folder).name, content, self.trained_steps, _scores_of(run))
+        write_repository(Path(folder), content, self.state_dict(), self.trained_steps, card)
+
+    def push_to_hub(self, name: str, run: str | Path | None = None, private: bool = False) -> str:
+        """Send the model to the Hugging Face Hub (`pip install -e ".[hub]"`).
+
+        Args:
+            name: `user/name`; made if there is none.
+            run: As for `save_pretrained`.
+            private: Whether only its owner sees it.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            CheckpointError: If it cannot be sent.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, name, run)
+            return uploaded(Path(folder), name, private)
 
     @classmethod
     def from_config(cls, path: str | Path, trust: Collection[str] = ()) -> Self:
@@ -366,6 +424,12 @@ class LatentModule(GenerativeModule, ABC):
     def reconstruct(self, waveform: Tensor) -> Tensor:
         """Decode the latents of `waveform`; see `Reconstructs.reconstruct`."""
         return self.decode_latent(self.encode_latent(waveform), waveform.shape[-1])
+
+
+def _scores_of(run: str | Path | None) -> list[dict[str, Any]]:
+    """Test scores in a run's folder; none if it was not tested."""
+    file = Path(run or "") / "test/scores.json"
+    return json.loads(file.read_text())["scores"] if run is not None and file.is_file() else []
 
 
 load_module = GenerativeModule.load_from_checkpoint

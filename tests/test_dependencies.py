@@ -75,7 +75,7 @@ def test_what_is_declared_is_imported() -> None:
 
 def test_an_extra_that_default_tests_run_is_repeated_as_it_stands() -> None:
     lines = PROJECT["optional-dependencies"]
-    for extra in ("sweeps", "export", "crepe", "clap", "tensorboard"):
+    for extra in ("sweeps", "export", "crepe", "clap", "hub", "tensorboard"):
         assert set(lines[extra]) <= set(lines["test"]), extra
 
 

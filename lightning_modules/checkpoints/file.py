@@ -11,6 +11,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.rank_zero import rank_zero_warn
 
 from datamodules.files import whole_file
+from lightning_modules.checkpoints.repository import read_repository
 from lightning_modules.checkpoints.upgrade import upgraded
 from lightning_modules.errors import CheckpointError
 
@@ -85,12 +86,16 @@ def _check_sums(path: Path) -> None:
 
 
 def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint's content without running code from it.
+    """Read a checkpoint's content, or that of a model's folder, without running code from it.
 
     Raises:
         CheckpointError: If the file is missing, truncated, no checkpoint, one of another program, or refused.
     """
     path = Path(path)
+    if path.is_dir():
+        content, weights = read_repository(path)
+        step = content.pop("global_step", None)
+        return _checked(path, {KEY: content, "state_dict": weights, "global_step": step})
     check_is_whole(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
@@ -101,6 +106,11 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
         ) from error
     except Exception as error:  # whatever a damaged file makes torch raise
         raise CheckpointError(f"{path} is damaged: {error}", "use another checkpoint of the run") from error
+    return _checked(path, checkpoint)
+
+
+def _checked(path: Path, checkpoint: Any) -> dict[str, Any]:  # noqa: ANN401 (whatever a file holds)
+    """The checkpoint in the present format, if it is one of this program."""
     content = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
     if not isinstance(content, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(
