@@ -190,7 +190,8 @@ class RunWandbLogger(WandbLogger):
 
     def _started(self) -> "wandb.Run | RunDisabled":
         if self._experiment is None:
-            raise RuntimeError("W&B has not started")
+            # Lightning looks with `hasattr` whether there is a run yet: a slow start must not end training
+            raise AttributeError("W&B has not started yet: there is no run to give")
         return self._experiment
 
     def _start(self) -> None:

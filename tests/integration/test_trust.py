@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ ARGUMENTS = {
     "render": ["a.mid"],
     "transcribe": ["a.wav"],
 }
+VERBS = ("fit", "test", "validate", "predict")
 PLANTED = "from pathlib import Path\nPath({mark!r}).touch()\nclass Thing:\n    pass\n"
 
 
@@ -194,8 +196,17 @@ def test_a_planted_pickle_is_refused(verb, mark, tmp_path, capsys):
     assert nothing_ran(mark) and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ARGUMENTS)
-@pytest.mark.parametrize("route", ROUTES)
+def pairs(routes: Iterable[str], verbs: Iterable[str], at_once: int) -> list:
+    """Every route by every verb; all but `at_once` verbs of each route, by turns, are slow tests."""
+    rows, columns = list(routes), list(verbs)
+    return [
+        pytest.param(route, verb, marks=() if (column - row) % len(columns) < at_once else pytest.mark.slow)
+        for row, route in enumerate(rows)
+        for column, verb in enumerate(columns)
+    ]
+
+
+@pytest.mark.parametrize(("route", "verb"), pairs(ROUTES, ARGUMENTS, 2))
 def test_no_description_runs_anything(verb, route, vae, mark, tmp_path, capsys):
     checkpoint = changed(vae, tmp_path / "evil.ckpt", **ROUTES[route](mark))
     with pytest.raises(SystemExit) as end:
@@ -225,8 +236,7 @@ def test_no_density_runs_anything(header, vae, mark, tmp_path, capsys):
     assert nothing_ran(mark)
 
 
-@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
-@pytest.mark.parametrize("route", CONFIG_ROUTES)
+@pytest.mark.parametrize(("route", "verb"), pairs(CONFIG_ROUTES, VERBS, 1))
 def test_the_config_of_a_run_runs_nothing(verb, route, vae, mark, tmp_path, toy_yaml, capsys):
     config = {**yaml.safe_load(toy_yaml.read_text()), **CONFIG_ROUTES[route](mark)}
     checkpoint = run_folder(tmp_path, vae, config)
@@ -238,10 +248,7 @@ def test_the_config_of_a_run_runs_nothing(verb, route, vae, mark, tmp_path, toy_
     assert sorted(path.name for path in checkpoint.parents[1].iterdir()) == ["checkpoints", "config.yaml"]
 
 
-@pytest.mark.parametrize(
-    "verb", ["fit", "test", *(pytest.param(verb, marks=pytest.mark.slow) for verb in ("validate", "predict"))]
-)
-@pytest.mark.parametrize("route", LEAVING_ROUTES)
+@pytest.mark.parametrize(("route", "verb"), pairs(LEAVING_ROUTES, VERBS, 1))
 def test_the_config_of_a_run_leaves_its_folder_nowhere(
     verb, route, vae, mark, tmp_path, toy_yaml, monkeypatch, capsys
 ):

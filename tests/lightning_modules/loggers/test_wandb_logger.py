@@ -109,6 +109,20 @@ def test_a_start_that_hangs_does_not_hold_up_training(
     assert said[1] == f"W&B: offline; `wandb leet {logger.where}` shows it, `wandb sync` uploads it"
 
 
+def test_a_start_that_takes_too_long_is_no_error_where_lightning_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    """The Trainer asks for `experiment` before it trains, with `hasattr`."""
+    slow = SlowRun()
+    monkeypatch.setattr(wandb_logger, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(wandb_logger, "INIT_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(wandb, "init", lambda **_: slow.go.wait(20) and slow)
+    logger = make_logger(tmp_path, "offline")
+    assert not hasattr(logger, "experiment")
+    slow.go.set()
+    assert logger.experiment is slow
+
+
 def test_a_backend_that_goes_down_in_mid_run_loses_nothing_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
