@@ -37,7 +37,8 @@ class RunSummary(pl.Callback):
         """Print, in the first process only, and after the live progress bar has left the terminal."""
         if stage == "fit" and trainer.is_global_zero:
             minutes, seconds = divmod(round(time.monotonic() - self._start), 60)
-            took = f"{trainer.current_epoch} epochs, {trainer.global_step} steps, {minutes} min {seconds} s"
+            epochs = f"{trainer.current_epoch} epoch" + "s" * (trainer.current_epoch != 1)
+            took = f"{epochs}, {trainer.global_step} steps, {minutes} min {seconds} s"
             lines = summary_lines(trainer, took, self.max_figures)
             print("\n" + "\n".join(f"{name + ':':<10} {text}" for name, text in lines), flush=True)
 
