@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from datamodules.batch import Batch, NoteSource
+from lightning_modules.base import can_reconstruct, can_sample, has_latents
 from lightning_modules.metrics.directions import score_direction
 from lightning_modules.metrics.distances import (
     frechet_distance,
@@ -27,12 +28,16 @@ from lightning_modules.metrics.intervals import (
     split_half_floor,
 )
 from lightning_modules.metrics.onsets import chord_onsets, detect_onsets, onset_f_score
+from lightning_modules.metrics.rates import samples_per_latent_value
 from lightning_modules.metrics.reconstruction import (
     ChromaSimilarity,
     ClipMean,
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
+    StereoCorrelationDistance,
+    StereoLevelDistance,
+    band_distances,
 )
 from lightning_modules.reports.scores import Better, Score
 from lightning_modules.reports.scores import Subject as ScoreSubject
@@ -79,6 +84,7 @@ class PairedComparison:
         sample_rate: Rate of the audio in Hz.
         notes: Who knows the played notes, or None.
         device: Where the clips are.
+        channels: Audio channels C.
         added: More formulas, by name; one with the name of a standard one takes its place.
     """
 
@@ -87,21 +93,27 @@ class PairedComparison:
         sample_rate: int,
         notes: NoteSource | None,
         device: torch.device,
+        channels: int = 1,
         added: dict[str, ClipMean] | None = None,
     ) -> None:
         self.sample_rate = sample_rate
         self.notes = notes
         self.formulas: dict[str, ClipMean] = {
             "log_mel_distance": LogMelDistance(sample_rate),
+            **band_distances(sample_rate),
             "multi_scale_spectral_distance": MultiScaleSpectralDistance(),
             "si_sdr": ScaleInvariantSDR(),
             "chroma_similarity": ChromaSimilarity(sample_rate),
-            **(added or {}),
         }
+        if channels == 2:
+            self.formulas["stereo_level_distance"] = StereoLevelDistance(sample_rate)
+            self.formulas["stereo_correlation_distance"] = StereoCorrelationDistance(sample_rate)
+        self.formulas |= added or {}
         for formula in self.formulas.values():
             formula.to(device)
-        units = {"log_mel_distance": "dB", "si_sdr": "dB"}
-        self.values = {name: ClipValues(units.get(name, "")).to(device) for name in self.formulas}
+        in_db = ("log_mel_distance", "si_sdr", "stereo_level")
+        units = {name: "dB" if name.startswith(in_db) else "" for name in self.formulas}
+        self.values = {name: ClipValues(unit).to(device) for name, unit in units.items()}
         self.onset_values = ClipValues().to(device)
         judged: tuple[ScoreSubject, ...] = ("reconstructions", "floor")
         self.midi_values = {of: ClipValues().to(device) for of in judged}
@@ -230,6 +242,26 @@ class SetComparison:
             )
             for of, clips in sets
         ]
+
+
+def latent_scores(model: object, bits_per_second: float | None) -> list[Score]:
+    """What the latents cost that reconstructions are made from; nothing of a model without such latents.
+
+    Args:
+        model: Which encodes to latents, or does not.
+        bits_per_second: Rate of the posterior on the clips that were scored; None if the model has none.
+    """
+    if not (can_reconstruct(model) and has_latents(model)):
+        return []
+    clip = torch.zeros(1, model.channels, model.clip_samples, device=model.device)
+    with torch.no_grad():
+        latent_size = model.encode_latent(clip).shape[1]
+    values_per_second = latent_size * model.sample_rate / model.latent_hop_samples
+    samples = samples_per_latent_value(model.sample_rate, model.channels, values_per_second)
+    found = [Score("samples_per_latent_value", "reconstructions", samples)]
+    if bits_per_second is not None and can_sample(model):  # nothing holds a plain autoencoder's to a prior
+        found.append(Score("posterior_rate", "reconstructions", bits_per_second / 1000.0, unit="kbit/s"))
+    return found
 
 
 def frechet_of(clips: Tensor, others: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from datamodules.batch import Batch, NoteSource
 from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.base import GenerativeModule, Samples, can_resynthesise, can_sample, resynthesise
-from lightning_modules.callbacks.comparison import PairedComparison, SetComparison
+from lightning_modules.callbacks.comparison import PairedComparison, SetComparison, latent_scores
 from lightning_modules.callbacks.note_comparison import NoteComparison
 from lightning_modules.errors import OptionError
 from lightning_modules.loggers.run_loggers import media_loggers
@@ -111,7 +111,7 @@ class Evaluation(pl.Callback):
         self._num_scored, self._paired, self._sets = 0, None, {}
         if can_resynthesise(module):
             added = {name: each for name, each in self.added.items() if isinstance(each, ClipMean)}
-            self._paired = PairedComparison(rate, notes, module.device, added)
+            self._paired = PairedComparison(rate, notes, module.device, module.channels, added)
             self._sets["reconstructions"] = SetComparison("reconstructions", rate, embeddings, module.device)
         if can_sample(module):
             self._sets["samples"] = SetComparison("samples", rate, embeddings, module.device)
@@ -205,6 +205,7 @@ class Evaluation(pl.Callback):
             return
         module = cast(GenerativeModule, pl_module)
         own = self._logged_by_the_model(trainer)
+        self.scores += latent_scores(module, own.get("test/bits_per_second"))
         about = self._about(trainer, module)
         write_scores(Path(trainer.default_root_dir), {**about, "logged": own}, self.scores)
         clips = f"{about['num_clips']} clips of {about['clip_seconds']:g} s"

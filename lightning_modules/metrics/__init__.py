@@ -10,7 +10,7 @@ from lightning_modules.metrics.embeddings import (
     TranskunEmbedding,
 )
 from lightning_modules.metrics.frechet import Diversity, EmbeddedClips, FrechetLogMel
-from lightning_modules.metrics.functional import EnergySums
+from lightning_modules.metrics.functional import EnergySums, StereoImage
 from lightning_modules.metrics.intervals import Interval
 from lightning_modules.metrics.reconstruction import (
     ChromaSimilarity,
@@ -18,6 +18,8 @@ from lightning_modules.metrics.reconstruction import (
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
+    StereoCorrelationDistance,
+    StereoLevelDistance,
 )
 from lightning_modules.metrics.transcription import NoteListener
 
@@ -39,5 +41,8 @@ __all__ = [
     "MultiScaleSpectralDistance",
     "NoteListener",
     "ScaleInvariantSDR",
+    "StereoCorrelationDistance",
+    "StereoImage",
+    "StereoLevelDistance",
     "TranskunEmbedding",
 ]

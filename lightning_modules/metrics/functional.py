@@ -16,7 +16,11 @@ _BINS = 16
 
 
 def log_mel_distance(
-    estimate: Tensor, target: Tensor, mel: MelSpectrogram, floor_db: float = -100.0
+    estimate: Tensor,
+    target: Tensor,
+    mel: MelSpectrogram,
+    floor_db: float = -100.0,
+    bands: slice = slice(None),
 ) -> Tensor:
     """Mean absolute difference of two log-mel spectrograms.
 
@@ -25,11 +29,13 @@ def log_mel_distance(
         target: (B, C, T).
         mel: The front end.
         floor_db: Level below which both count as silence, in dB relative to a full-scale sine.
+        bands: Those of the mel bands that count.
 
     Returns:
         (B,) in dB.
     """
     difference = power_to_db(mel(estimate), floor_db) - power_to_db(mel(target), floor_db)
+    difference = difference[..., bands, :]
     return difference.abs().flatten(1).mean(1)
 
 
@@ -150,6 +156,61 @@ def chroma_similarity(
     counted = (energy > energy.amax(1, keepdim=True) * 10.0 ** (floor_db / 10.0)) & (energy > 2.0 * silence)
     cosine = functional.cosine_similarity(chroma, reference, dim=1, eps=1e-20) * counted
     return torch.where(counted.any(1), cosine.sum(1) / counted.sum(1).clamp_min(1), 1.0)
+
+
+class StereoImage(NamedTuple):
+    """Where the sound of clips lies between left and right, frame by frame.
+
+    Attributes:
+        level_difference: (B, M, N) dB, left over right, in mel bands.
+        correlation: (B, N) of the two channels, from -1 to 1.
+    """
+
+    level_difference: Tensor
+    correlation: Tensor
+
+
+def stereo_image(waveform: Tensor, mel: MelSpectrogram, frame_samples: int = 2048) -> StereoImage:
+    """The stereo image of clips (B, 2, T).
+
+    Args:
+        waveform: (B, 2, T).
+        mel: The front end of the level differences.
+        frame_samples: Length of the frames in which channels are correlated; T must hold one.
+    """
+    level = power_to_db(mel(waveform))  # (B, 2, M, N)
+    frames = waveform.float().unfold(2, frame_samples, frame_samples)  # (B, 2, N, samples)
+    energy = frames.square().sum(-1)
+    product = (frames[:, 0] * frames[:, 1]).sum(-1)
+    correlation = product / (energy[:, 0] * energy[:, 1]).clamp_min(1e-12).sqrt()
+    return StereoImage(level[:, 0] - level[:, 1], correlation)
+
+
+def stereo_distances(
+    estimate: Tensor, target: Tensor, mel: MelSpectrogram, floor_db: float = -60.0
+) -> tuple[Tensor, Tensor]:
+    """How far the stereo image of clips is from that of others.
+
+    Args:
+        estimate: (B, 2, T).
+        target: (B, 2, T).
+        mel: The front end.
+        floor_db: Bands and frames of the target this far below its loudest ones are not counted.
+
+    Returns:
+        Mean absolute difference of the level differences, (B,) in dB, and of the correlations, (B,).
+    """
+    image, reference = stereo_image(estimate, mel), stereo_image(target, mel)
+    power = mel(target).mean(1)  # (B, M, N)
+    frame_power = target.float().unfold(2, 2048, 2048).square().mean((1, 3))  # (B, N)
+    pairs = zip(image, reference, (power, frame_power), strict=True)
+    share = 10.0 ** (floor_db / 10.0)
+    distances = []
+    for own, other, loudness in pairs:
+        counted = loudness >= share * loudness.flatten(1).amax(1).view(-1, *[1] * (loudness.ndim - 1))
+        total = ((own - other).abs() * counted).flatten(1).sum(1)
+        distances.append(total / counted.flatten(1).sum(1).clamp_min(1))
+    return distances[0], distances[1]
 
 
 def tonality(waveform: Tensor, sample_rate: int) -> Tensor:

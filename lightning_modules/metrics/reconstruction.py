@@ -1,5 +1,6 @@
 """Metrics of a reconstruction against its original, averaged over clips."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +9,9 @@ from torchmetrics import Metric
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude
 from lightning_modules.metrics import functional
+
+BAND_EDGES_KHZ = ((0, 2), (2, 5), (5, 10), (10, 20))
+"""Parts of the band whose scores stand in the table of a test; the last one of a rate ends at its half."""
 
 
 class ClipMean(Metric):
@@ -44,17 +48,63 @@ class LogMelDistance(ClipMean):
         fft_samples: STFT length in samples.
         hop_samples: STFT hop in samples.
         num_mels: Mel bands.
+        low_hz: Bands with a centre below it do not count.
+        high_hz: Nor those with a centre at or above it.
     """
 
     def __init__(
-        self, sample_rate: int, fft_samples: int = 1024, hop_samples: int = 256, num_mels: int = 80
+        self,
+        sample_rate: int,
+        fft_samples: int = 1024,
+        hop_samples: int = 256,
+        num_mels: int = 80,
+        low_hz: float = 0.0,
+        high_hz: float = math.inf,
     ) -> None:
         super().__init__()
         self.mel = MelSpectrogram(sample_rate, fft_samples, hop_samples, num_mels)
+        frequency = torch.linspace(0.0, sample_rate / 2, fft_samples // 2 + 1)
+        centre = self.mel.filters @ frequency  # of each band; a filter sums to 1
+        self.bands = slice(int((centre < low_hz).sum()), int((centre < high_hz).sum()))
 
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
         """See `functional.log_mel_distance`."""
-        return functional.log_mel_distance(estimate, target, self.mel)
+        return functional.log_mel_distance(estimate, target, self.mel, bands=self.bands)
+
+
+def band_distances(sample_rate: int) -> dict[str, LogMelDistance]:
+    """`LogMelDistance` of each part of the band, by name: where in the spectrum a model is good."""
+    ranges = [(low, high) for low, high in BAND_EDGES_KHZ if 2000 * low < sample_rate]
+    return {
+        f"log_mel_distance_{low}_to_{high}_khz": LogMelDistance(
+            sample_rate, low_hz=1000.0 * low, high_hz=1000.0 * high
+        )
+        for low, high in ranges
+    }
+
+
+class StereoLevelDistance(ClipMean):
+    """How far level differences between left and right are off, in dB; see `functional.stereo_distances`.
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(sample_rate)
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """See `functional.stereo_distances`."""
+        return functional.stereo_distances(estimate, target, self.mel)[0]
+
+
+class StereoCorrelationDistance(StereoLevelDistance):
+    """How far the correlation of left and right is off, from 0 to 2; see `functional.stereo_distances`."""
+
+    def values(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """See `functional.stereo_distances`."""
+        return functional.stereo_distances(estimate, target, self.mel)[1]
 
 
 class MultiScaleSpectralDistance(ClipMean):

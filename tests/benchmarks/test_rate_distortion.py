@@ -18,6 +18,7 @@ from timed_training import StepClock
 
 from lightning_modules.audio.framing import cut_into_clips
 from lightning_modules.metrics.active_units import ActiveUnits
+from lightning_modules.metrics.rates import kilobits_per_second
 from lightning_modules.metrics.reconstruction import MultiScaleSpectralDistance, ScaleInvariantSDR
 
 pytestmark = pytest.mark.benchmark
@@ -54,10 +55,10 @@ def measure(beta: float, model: torch.nn.Module, clips: torch.Tensor) -> Point:
         units.update(result.posterior.mean)
         rates.append(result.elbo.kl)
         errors.append((result.output - part).square().mean(dim=(1, 2)))
-    bits = torch.cat(rates).mean().item() / math.log(2) * model.sample_rate / clips.shape[-1]
+    rate = kilobits_per_second(torch.cat(rates).mean().item() * model.sample_rate / clips.shape[-1])
     error = 10 * math.log10(torch.cat(errors).mean().item())
     scores = (metric.compute().item() for metric in (spectral, si_sdr, units))
-    return Point(beta, bits / 1000, error, *scores)
+    return Point(beta, rate, error, *scores)
 
 
 def draw(points: list[Point], path: Path) -> None:

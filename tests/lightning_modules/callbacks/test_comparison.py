@@ -14,7 +14,7 @@ from toy_experiment import ToyDataModule, ToyModule
 
 from datamodules.batch import Notes
 from lightning_modules.base import Reconstructs, Samples
-from lightning_modules.callbacks.comparison import ClipValues
+from lightning_modules.callbacks.comparison import ClipValues, latent_scores
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.metrics.distances import frechet_distance, moments
 from lightning_modules.metrics.embeddings import LogMelStatistics
@@ -88,6 +88,7 @@ def test_a_model_that_reconstructs_and_samples_gets_both_and_the_floor(toy_table
     content, logged, folder = toy_table
     sets = {"frechet_log_mel_statistics", "mmd_log_mel_statistics"}
     paired = {"log_mel_distance", "multi_scale_spectral_distance", "si_sdr", "chroma_similarity"}
+    paired |= {"log_mel_distance_0_to_2_khz", "log_mel_distance_2_to_5_khz"}  # of a band up to 4 kHz
     onsets = {"onset_f_score_audio", "onset_f_score_midi"}
     assert of(content, "reconstructions").keys() == sets | paired | onsets
     own = {"nearest_training_distance", "tonality"}
@@ -177,3 +178,32 @@ def test_one_clip_has_one_value():
     values = ClipValues()
     values.update(torch.tensor([0.5]))
     assert values.gathered().tolist() == [0.5]
+
+
+class Codec(ToyModule):
+    """Four values for each frame of 80 samples of both channels."""
+
+    latent_hop_samples = 80
+    latent_is_gaussian = True
+
+    def encode_latent(self, waveform):
+        return waveform.reshape(len(waveform), -1, 80 * waveform.shape[1])[:, :, :4].transpose(1, 2)
+
+    def decode_latent(self, latent, num_samples=None):
+        raise AssertionError("not asked for")
+
+    draw_latent = decode_latent
+
+
+def test_what_latents_cost_stands_beside_the_scores():
+    samples, rate = latent_scores(Codec(8000, 1600, channels=2), bits_per_second=6840.0)
+    assert (samples.name, samples.value) == ("samples_per_latent_value", 40.0)  # 2 x 80 / 4
+    assert (rate.name, rate.value, rate.unit) == ("posterior_rate", 6.84, "kbit/s")
+    assert {samples.better, rate.better} == {"none"}
+
+
+def test_latents_that_no_prior_holds_have_no_bit_rate():
+    codec = Codec(8000, 1600)
+    codec.lacks = frozenset({Samples})
+    assert [score.name for score in latent_scores(codec, 6840.0)] == ["samples_per_latent_value"]
+    assert latent_scores(ToyModule(8000, 1600), None) == []

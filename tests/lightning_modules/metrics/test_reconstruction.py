@@ -8,6 +8,9 @@ from lightning_modules.metrics.reconstruction import (
     LogMelDistance,
     MultiScaleSpectralDistance,
     ScaleInvariantSDR,
+    StereoCorrelationDistance,
+    StereoLevelDistance,
+    band_distances,
 )
 
 
@@ -67,3 +70,44 @@ def test_chroma_similarity_counts_only_frames_that_sound():
     target = torch.cat([chord(261.63), torch.zeros(1, 1, 160_000)], -1)
     estimate = torch.cat([chord(261.63), chord(311.0, seconds=10.0)], -1)
     assert ChromaSimilarity(16_000).values(estimate, target).item() > 0.8
+
+
+def test_distances_of_bands_see_their_band_alone():
+    time = torch.arange(44_100) / 44_100
+    tones = {hz: 0.1 * torch.sin(2 * torch.pi * hz * time).view(1, 1, -1) for hz in (500, 3000, 7000, 15_000)}
+    noise = 1e-3 * torch.randn(1, 1, 44_100, generator=torch.Generator().manual_seed(0))
+    target = noise + sum(tones.values())
+    for position, tone in enumerate(tones.values()):
+        found = [metric(target + tone, target).item() for metric in band_distances(44_100).values()]
+        assert found.pop(position) > 3.5 * max(found)  # the tones' ends are heard in all bands, a little
+    parts = band_distances(44_100)
+    sizes = [metric.bands.stop - metric.bands.start for metric in parts.values()]
+    assert list(parts) == [
+        f"log_mel_distance_{each}_khz" for each in ("0_to_2", "2_to_5", "5_to_10", "10_to_20")
+    ]
+    assert sizes == [33, 18, 14, 14]  # the last of 80 mel bands is above 20 kHz
+    assert list(band_distances(16_000)) == list(parts)[:3]
+
+
+def test_the_stereo_image_by_hand():
+    generator = torch.Generator().manual_seed(0)
+    left, right = 0.1 * torch.randn(2, 1, 1, 32_000, generator=generator)
+    apart, panned = torch.cat([left, right], 1), torch.cat([left, 0.5 * left], 1)
+    level, correlation = StereoLevelDistance(16_000), StereoCorrelationDistance(16_000)
+    assert level(apart, apart).item() == correlation(panned, panned).item() == 0.0
+    middle = torch.cat([left, left], 1)
+    assert level(middle, panned).item() == pytest.approx(6.02, abs=0.01)  # 20 log10(2)
+    assert correlation(middle, panned).item() == pytest.approx(0.0, abs=1e-5)
+    assert level(0.1 * panned, panned).item() == pytest.approx(0.0, abs=0.01)  # loudness is no image
+    assert correlation(middle, apart).item() == pytest.approx(1.0, abs=0.03)  # 1 where there was none
+    assert correlation(torch.cat([left, -left], 1), middle).item() == pytest.approx(2.0, abs=1e-5)
+
+
+def test_faint_sound_has_no_image_that_counts():
+    generator = torch.Generator().manual_seed(0)
+    sound = 0.1 * torch.randn(1, 2, 16_000, generator=generator)
+    faint = 1e-5 * torch.randn(1, 2, 16_000, generator=generator)
+    target = torch.cat([sound, faint], 2)
+    wrong = torch.cat([sound, faint * torch.tensor([4.0, 1.0])[:, None]], 2)
+    for metric in (StereoLevelDistance(16_000), StereoCorrelationDistance(16_000)):
+        assert metric(wrong, target).item() < 0.05
