@@ -14,9 +14,12 @@ from typing import NamedTuple
 
 from lightning_modules.cli import installation
 from lightning_modules.errors import InstallationError
+from lightning_modules.numerics.memory import largest_batch
 
 GIB = 1 << 30
 LEAST_MEMORY, LEAST_DISK, FULL_CACHE = 2 * GIB, 1 * GIB, 25 * GIB
+VAE_WEIGHTS, VAE_CLIP_BYTES = 1_481_953, 5_600_000
+"""Of experiments/vae.yaml: trained weights, and what a step keeps of each clip, in float32."""
 
 
 class Level(StrEnum):
@@ -58,6 +61,7 @@ def examine(cache_dir: str | None = None, runs_dir: str = "runs") -> list[Check]
         "operations": compiled,
         "devices": devices,
         "precision": precision,
+        "batch size": batch_size,
         "memory": memory,
         "disk, runs": lambda: disk("disk, runs", Path(runs_dir).expanduser(), LEAST_DISK),
         "disk, cache": lambda: disk("disk, cache", root, LEAST_DISK),
@@ -138,6 +142,18 @@ def precision() -> list[Check]:
     tf32 = ", TF32 units" if major >= 8 else ""
     chosen = "bf16-mixed" if bfloat16 else "16-mixed"
     return [Check("precision", Level.OK, f"{chosen} (compute capability {major}.{minor}{tf32})")]
+
+
+def batch_size() -> list[Check]:
+    """How many clips of the default VAE a GPU's memory holds; nothing without a GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    smallest = min(torch.cuda.get_device_properties(n).total_memory for n in range(torch.cuda.device_count()))
+    most = largest_batch(smallest, VAE_WEIGHTS, VAE_CLIP_BYTES)
+    value = f"experiments/vae.yaml: up to {most:,} clips of 1 s fit into each GPU; 8 are the default"
+    return [Check("batch size", Level.OK, value)]
 
 
 def memory() -> list[Check]:
@@ -228,5 +244,6 @@ def next_command(findings: list[Check], runs_dir: str = "runs") -> str:
     if best is not None and best.is_file():
         return f"lightning test --ckpt_path {shlex.quote(str(best))}"
     gpus = next((each.value.count("GiB)") for each in findings if each.name == "devices"), 0)
-    overlay = " --config experiments/hardware/ddp.yaml" if gpus > 1 else ""
+    name = "" if gpus == 0 else "gpu" if gpus == 1 else "ddp"
+    overlay = f" --config experiments/hardware/{name}.yaml" if name else ""
     return f"lightning fit --config experiments/vae.yaml{overlay}"

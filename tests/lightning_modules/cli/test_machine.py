@@ -7,8 +7,11 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+import torch
 from packaging.requirements import Requirement
 
+from datamodules.batch import Batch
+from lightning_modules import VAE
 from lightning_modules.cli import installation, machine
 from lightning_modules.cli.machine import Check, Level, examine, next_command
 
@@ -98,6 +101,48 @@ def test_a_command_can_be_pasted(tmp_path: Path) -> None:
 def test_several_gpus_ask_for_ddp() -> None:
     two = Check("devices", Level.OK, "A (80 GiB), A (80 GiB); 16 CPU cores")
     assert next_command([two]).endswith("vae.yaml --config experiments/hardware/ddp.yaml")
+
+
+def test_one_gpu_asks_for_its_overlay() -> None:
+    one = Check("devices", Level.OK, "A (80 GiB); 16 CPU cores")
+    assert next_command([one]).endswith("vae.yaml --config experiments/hardware/gpu.yaml")
+
+
+def test_how_many_clips_fit_into_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [each for each in examine() if each.name == "batch size"] or torch.cuda.is_available()
+    sizes = [24 << 30, 8 << 30]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    gpu = namedtuple("gpu", "total_memory")
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda n: gpu(sizes[n]))
+    # of the smaller: 0.7 x 8 GiB = 6,013 MB, less 24 MB of weights, / 5.6 MB = 1,069
+    assert machine.batch_size()[0].value.startswith("experiments/vae.yaml: up to 1,024 clips of 1 s fit")
+
+
+def kept_bytes(model: VAE, num_clips: int) -> int:
+    """What a training step keeps for its backward pass, beside weights and buffers."""
+    own = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    where = torch.zeros(num_clips, dtype=torch.long)
+    batch = Batch(0.1 * torch.randn(num_clips, 1, model.clip_samples), where, where)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        _ = model.training_step(batch, 0)
+    return sum(kept.values())
+
+
+def test_the_size_of_the_default_vae(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = VAE.from_config(Path(__file__).parents[3] / "experiments/vae.yaml")
+    monkeypatch.setattr(VAE, "global_step", 0)
+    monkeypatch.setattr(model, "log_training", lambda *figures: None)
+    assert sum(weight.numel() for weight in model.parameters()) == machine.VAE_WEIGHTS
+    assert kept_bytes(model, 3) - kept_bytes(model, 2) == pytest.approx(machine.VAE_CLIP_BYTES, rel=0.05)
 
 
 def test_wandb_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
