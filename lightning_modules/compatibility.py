@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from lightning_modules.errors import OptionError
+from lightning_modules.losses.adversary import Adversary
 from lightning_modules.losses.feature_mapping import FeatureMapping
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.transcription import NoteMapping
@@ -74,6 +75,22 @@ def check_vae(
         pairs.append(("latent_size", latent_size, "coarse_generator.latent_size", coarse.latent_size))
         pairs.append(("samples per z", hop_samples, "coarse_generator.hop_samples", coarse.hop_samples))
         pairs.append(("channels", channels, "coarse_generator.channels", coarse.channels))
+    for name, value, other_name, other in pairs:
+        if value != other:
+            raise OptionError(f"VAE: {name} is {value} but {other_name} is {other}", "make them equal")
+
+
+def check_adversary(adversary: Adversary, channels: int) -> None:
+    """Make sure that critics read the audio of a model of C channels, and their heads the critics' maps.
+
+    Raises:
+        OptionError: Naming the first two values that differ.
+    """
+    trunk, head = adversary.trunk, adversary.score_head
+    pairs: list[tuple[str, object, str, object]] = [
+        ("channels", channels, "adversary.channels", trunk.channels),
+        ("score_head.hidden_sizes", head.hidden_sizes, "trunk.hidden_sizes", trunk.hidden_sizes),
+    ]
     for name, value, other_name, other in pairs:
         if value != other:
             raise OptionError(f"VAE: {name} is {value} but {other_name} is {other}", "make them equal")

@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
 from torch.optim import Optimizer
 
 
@@ -28,6 +29,13 @@ def uncount(optimizer: LightningOptimizer) -> None:
     """
     optimizer._on_before_step = do_nothing_closure
     optimizer._on_after_step = do_nothing_closure
+
+
+def take_step(module: pl.LightningModule, optimizer: LightningOptimizer, loss: Tensor) -> None:
+    """One step of one optimiser of a module with manual optimisation, from zeroed gradients."""
+    optimizer.zero_grad()
+    module.manual_backward(loss)
+    optimizer.step()
 
 
 def step_schedulers(module: pl.LightningModule) -> None:

@@ -1,29 +1,40 @@
 """The variational autoencoder: encode, sample z, decode; trained on the negative ELBO."""
 
-import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from datamodules.batch import Batch
 from lightning_modules.audio.framing import cut_into_clips, padded_to_frames
 from lightning_modules.base import LatentModule, Samples
-from lightning_modules.compatibility import check_vae
+from lightning_modules.checkpoints.description import check_fits
+from lightning_modules.checkpoints.file import read_checkpoint
+from lightning_modules.compatibility import check_adversary, check_vae
 from lightning_modules.distributions.likelihoods import Likelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import Prior, StandardNormal
+from lightning_modules.errors import OptionError
+from lightning_modules.losses.adversary import Adversary
 from lightning_modules.losses.elbo import ELBO, free_bits, importance_weighted_bound
 from lightning_modules.losses.spectral import SpectralLoss
 from lightning_modules.losses.terms import Term, weighted_sum
 from lightning_modules.metrics.active_units import ActiveUnits
+from lightning_modules.metrics.rates import kilobits_per_second
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import Decoder
 from lightning_modules.networks.encoder import Encoder
 from lightning_modules.numerics.log_parameter import log_of, log_parameter
-from lightning_modules.optimization import with_scheduler
+from lightning_modules.optimization import (
+    expect_partial_updates,
+    step_schedulers,
+    take_step,
+    uncount,
+    with_scheduler,
+)
 from lightning_modules.schedules.kl_weight import KLWeight
 
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -20.0, 1.0
@@ -55,6 +66,11 @@ class VAE(LatentModule):
     per audio value, is -log p(x|z) + β KL(q(z|x) ‖ p(z)), plus `spectral_weight` times a spectral distance
     that is logged apart and is no part of the ELBO.
 
+    With an `adversary`, a trained VAE goes on: decoder and NetworkG learn against critics, for sharper
+    highs, from draws of the posterior, with the same likelihood and spectral terms as before. Encoder,
+    posterior, prior and likelihood are frozen, so latents stay what they were to the bit; the KL term is no
+    part of the loss. Steps are updates of the decoder; the critics take one in each.
+
     Args:
         sample_rate: Rate of the audio in Hz.
         clip_samples: Training clip length in samples.
@@ -76,6 +92,11 @@ class VAE(LatentModule):
         deterministic: Whether z is the posterior mean, also in training: with β = 0 a plain autoencoder,
             whose ELBO means nothing.
         importance_samples: Draws K of the importance-weighted bound (IWAE) at `test`; 0 leaves it out.
+        checkpoint: Of a VAE of the same networks, whose weights a new run starts from; read by `fit` alone.
+        adversary: Critics that the decoder trains against, or None. Needs a `checkpoint` to start from.
+        critic_optimizer: Makes their optimiser.
+        adversarial_weight: Weight of their loss in that of the decoder.
+        feature_matching_weight: Weight of the distance between their maps of output and recording.
 
     Raises:
         OptionError: If the parts do not fit each other; the text names both.
@@ -101,6 +122,11 @@ class VAE(LatentModule):
         channels: int = 1,
         deterministic: bool = False,
         importance_samples: int = 8,
+        checkpoint: str | None = None,
+        adversary: Adversary | None = None,
+        critic_optimizer: OptimizerCallable = torch.optim.AdamW,
+        adversarial_weight: float = 1.0,
+        feature_matching_weight: float = 1.0,
     ) -> None:
         super().__init__(sample_rate, clip_samples, channels)
         self.encoder = encoder
@@ -121,6 +147,12 @@ class VAE(LatentModule):
         self.lacks = frozenset({Samples}) if deterministic else frozenset()
         self.latent_is_gaussian = isinstance(prior, StandardNormal)
         self.importance_samples = importance_samples
+        self.checkpoint = checkpoint
+        self._goes_on = False
+        self.adversary = adversary
+        self.critic_optimizer = critic_optimizer
+        self.adversarial_weight = adversarial_weight
+        self.feature_matching_weight = feature_matching_weight
         self.frames_per_latent = 1 if latent == "frames" else -(-clip_samples // encoder.hop_samples)
         self.latent_hop_samples = self.frames_per_latent * encoder.hop_samples
         check_vae(
@@ -141,6 +173,11 @@ class VAE(LatentModule):
         )
         self.active_units = ActiveUnits(latent_size)
         prior.connect(self.encode)
+        if adversary is not None:
+            check_adversary(adversary, channels)
+            self.automatic_optimization = False
+            for part in (encoder, self.posterior_head, prior, likelihood, self.tenth_of_log_scale):
+                part.requires_grad_(False)
 
     def _make_posterior_head(self) -> nn.Linear:
         """Fully connected layer to mean and log variance, started at a narrow posterior around zero."""
@@ -219,8 +256,49 @@ class VAE(LatentModule):
         elbo = ELBO(self.likelihood(waveform, output), kl.sum(dim=(1, 2)))
         return VAEOutput(posterior, elbo, kl, output)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Negative ELBO plus the spectral term, in nats per sample of audio."""
+    def setup(self, stage: str) -> None:
+        """Prepare distributed training for updates of one side at a time."""
+        if self.adversary is not None:
+            expect_partial_updates(self.trainer)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember that this run goes on from a checkpoint of its own; refuse one that does not fit."""
+        super().on_load_checkpoint(checkpoint)
+        self._goes_on = True
+
+    def on_fit_start(self) -> None:
+        """Start from the weights of `checkpoint`, unless the run goes on from one of its own.
+
+        Raises:
+            OptionError: If there is an adversary, and no weights to start from.
+            CheckpointError: If the weights are of other networks.
+        """
+        if self._goes_on:
+            return
+        if self.checkpoint is not None:
+            self._take_weights(self.checkpoint)
+        elif self.adversary is not None:
+            raise OptionError(
+                "VAE: an adversary sharpens the decoder of a trained VAE, and checkpoint is None",
+                "give --model.init_args.checkpoint runs/vae/<id>/checkpoints/best.ckpt",
+            )
+
+    def _take_weights(self, path: str) -> None:
+        """Load the weights of another VAE; critics begin anew."""
+        content = read_checkpoint(path)
+        critics = "adversary."
+        weights = {name: each for name, each in self.state_dict().items() if name.startswith(critics)}
+        for name, each in content["state_dict"].items():
+            if not name.startswith(critics):
+                weights[name] = each
+        check_fits(self, {**content, "state_dict": weights})
+        self.load_state_dict(weights)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Negative ELBO plus the spectral term, in nats per sample of audio; or the adversarial stage."""
+        if self.adversary is not None:
+            self._train_decoder(batch.waveform, self.adversary)
+            return None
         result = self(batch.waveform)
         beta = self.kl_weight(self.global_step)
         num_values = batch.waveform[0].numel()
@@ -228,13 +306,43 @@ class VAE(LatentModule):
             "negative_log_likelihood": Term(1.0, -result.elbo.log_likelihood.mean() / num_values),
             "kl": Term(beta, free_bits(result.kl, self.free_nats) / num_values),
         }
-        if self.spectral_loss is not None:
-            spectral = self.spectral_loss(result.output, batch.waveform)
-            terms["spectral"] = Term(self.spectral_weight, spectral)
+        terms |= self._spectral_term(batch.waveform, result.output)
         loss, figures = weighted_sum(terms)
         rates = self._rates(result.elbo, batch.waveform.shape[-1])
         self.log_training("loss", loss, {"beta": beta, **figures, **rates})
         return loss
+
+    def _spectral_term(self, waveform: Tensor, output: Tensor) -> dict[str, Term]:
+        """The spectral distance of outputs from clips, (B, C, T) each, by its name; empty without it."""
+        if self.spectral_loss is None:
+            return {}
+        return {"spectral": Term(self.spectral_weight, self.spectral_loss(output, waveform))}
+
+    def _train_decoder(self, waveform: Tensor, adversary: Adversary) -> None:
+        """One update of the critics, then one of decoder and NetworkG, on clips (B, C, T)."""
+        decoder_optimizer, critic_optimizer = cast(list[LightningOptimizer], self.optimizers())
+        uncount(critic_optimizer)
+        with torch.no_grad():
+            latent = self.draw_posterior(waveform)
+        output = self.decode(latent, waveform.shape[-1])
+        critic_loss, accuracy = adversary(waveform, output.detach())
+        take_step(self, critic_optimizer, critic_loss)
+        self.log_dict({"train/critic_adversarial": critic_loss.detach(), "train/critic_accuracy": accuracy})
+        self.toggle_optimizer(decoder_optimizer)  # no gradients of the critics
+        judgement = adversary.judge(waveform, output)
+        likelihood = self.likelihood(waveform, output).mean() / waveform[0].numel()
+        loss, figures = weighted_sum(
+            {
+                "negative_log_likelihood": Term(1.0, -likelihood),
+                **self._spectral_term(waveform, output),
+                "generator_adversarial": Term(self.adversarial_weight, judgement.adversarial),
+                "feature_matching": Term(self.feature_matching_weight, judgement.feature_matching),
+            }
+        )
+        take_step(self, decoder_optimizer, loss)
+        self.untoggle_optimizer(decoder_optimizer)
+        self.log_training("loss", loss, figures)
+        step_schedulers(self)
 
     def _rates(self, elbo: ELBO, num_samples: int) -> dict[str, Tensor]:
         """Mean ELBO parts of clips of T samples, in nats (and bits) per second of audio."""
@@ -244,7 +352,7 @@ class VAE(LatentModule):
             "elbo_nats_per_second": elbo.value.detach().mean() * per_second,
             "log_likelihood_nats_per_second": elbo.log_likelihood.detach().mean() * per_second,
             "kl_nats_per_second": kl,
-            "bits_per_second": kl / math.log(2.0),
+            "bits_per_second": 1000.0 * kilobits_per_second(kl),
         }
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -318,5 +426,15 @@ class VAE(LatentModule):
         self.lacks = frozenset()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
-        """One optimiser over everything; the scheduler, if any, is stepped with it."""
+        """One optimiser over everything; with an adversary, the decoder's and the critics', in this order.
+
+        The scheduler, if any, is stepped with them.
+        """
+        if self.adversary is not None:
+            parts = (self.decoder, self.coarse_generator, self.spread)
+            synthesis = nn.ModuleList(part for part in parts if part is not None)
+            return [
+                with_scheduler(self.optimizer(synthesis.parameters()), self.lr_scheduler),
+                with_scheduler(self.critic_optimizer(self.adversary.parameters()), self.lr_scheduler),
+            ]
         return with_scheduler(self.optimizer(self.parameters()), self.lr_scheduler, every_step=True)

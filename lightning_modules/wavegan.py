@@ -15,7 +15,14 @@ from lightning_modules.base import HasLatents, LatentModule, Reconstructs, Rende
 from lightning_modules.compatibility import check_wavegan, require_latent_generator
 from lightning_modules.errors import OptionError
 from lightning_modules.inference.note_thresholds import UnseenNotes
-from lightning_modules.losses.adversarial import AdversarialLoss, Verdict, ranking_accuracy, score_per_clip
+from lightning_modules.losses.adversarial import (
+    AdversarialLoss,
+    Verdict,
+    critic_loss,
+    generator_loss,
+    ranking_accuracy,
+    score_per_clip,
+)
 from lightning_modules.losses.feature_mapping import FeatureMapping, feature_matching
 from lightning_modules.losses.gradient_penalty import GradientPenalty
 from lightning_modules.losses.spectral import SpectralLoss
@@ -29,7 +36,13 @@ from lightning_modules.networks.transcriber import NoteConverter, Transcriber
 from lightning_modules.networks.trunk import FeatureMaps, Trunk
 from lightning_modules.numerics.moving_average import MovingAverage
 from lightning_modules.numerics.processes import gather, uniform_noise
-from lightning_modules.optimization import expect_partial_updates, step_schedulers, uncount, with_scheduler
+from lightning_modules.optimization import (
+    expect_partial_updates,
+    step_schedulers,
+    take_step,
+    uncount,
+    with_scheduler,
+)
 from lightning_modules.schedules.updates import UpdateSchedule
 
 
@@ -233,9 +246,9 @@ class WaveGAN(LatentModule):
             generated = self._generate(clips, notes)[0]
         both = torch.cat([clips, generated])  # one pass for both
         maps = self.trunk(both)
-        real, fake = zip(*(score.chunk(2) for score in self.score_head(maps)), strict=True)
-        adversarial = [self.adversarial_loss.critic(*scores) for scores in zip(real, fake, strict=True)]
-        terms = {"critic_adversarial": Term(1.0, torch.stack(adversarial).sum())}
+        scores = self.score_head(maps)
+        real, fake = zip(*(score.chunk(2) for score in scores), strict=True)
+        terms = {"critic_adversarial": Term(1.0, critic_loss(self.adversarial_loss, scores))}
         converted = self._convert(maps)  # (2 B, F, N)
         if converted is not None and self.feature_encoder is not None:
             with torch.no_grad():
@@ -288,8 +301,8 @@ class WaveGAN(LatentModule):
         verdict: Verdict,
     ) -> dict[str, Term]:
         """Terms of G's loss by the critic, which gave `maps` and `scores` to what G made of `clips`."""
-        adversarial = [self.adversarial_loss.generator(score) for score in scores]
-        terms = {"generator_adversarial": Term(self.adversarial_weight, torch.stack(adversarial).sum())}
+        adversarial = generator_loss(self.adversarial_loss, scores)
+        terms = {"generator_adversarial": Term(self.adversarial_weight, adversarial)}
         converted, wanted = self._convert(maps), verdict.converted if features is None else features.detach()
         if converted is not None and wanted is not None:
             terms["feature_mapping"] = Term(self.feature_weight, self._feature_distance(converted, wanted))
@@ -306,9 +319,7 @@ class WaveGAN(LatentModule):
     def _step(self, optimizer: LightningOptimizer, name: str, terms: dict[str, Term]) -> None:
         """Update one side's parameters by the weighted sum of the terms, and log them all."""
         loss, figures = weighted_sum(terms)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
+        take_step(self, optimizer, loss)
         self.untoggle_optimizer(optimizer)
         self.log_training(name, loss, figures)
 

@@ -5,9 +5,11 @@ from lightning_modules.losses.adversarial import (
     HingeLoss,
     LeastSquaresLoss,
     NonSaturatingLoss,
+    RelativisticLoss,
     Verdict,
     WassersteinLoss,
 )
+from lightning_modules.losses.adversary import Adversary, Judgement, SpectrogramAdversary
 from lightning_modules.losses.elbo import ELBO
 from lightning_modules.losses.feature_mapping import FeatureMapping, FeatureStatistics, PairedFeatureDistance
 from lightning_modules.losses.gradient_penalty import GradientPenalty
@@ -19,10 +21,12 @@ from lightning_modules.losses.transcription import NoteMapping, NoteTargets, Tra
 __all__ = [
     "ELBO",
     "AdversarialLoss",
+    "Adversary",
     "FeatureMapping",
     "FeatureStatistics",
     "GradientPenalty",
     "HingeLoss",
+    "Judgement",
     "LeastSquaresLoss",
     "LogMelLoss",
     "MultiResolutionSTFTLoss",
@@ -30,7 +34,9 @@ __all__ = [
     "NoteMapping",
     "NoteTargets",
     "PairedFeatureDistance",
+    "RelativisticLoss",
     "SpectralLoss",
+    "SpectrogramAdversary",
     "Term",
     "TranscriptionLosses",
     "Verdict",

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_modules.errors import OptionError
+
 
 class Verdict(NamedTuple):
     """Scores of real clips by the critic.
@@ -37,11 +39,12 @@ class AdversarialLoss(nn.Module, ABC):
         """
 
     @abstractmethod
-    def generator(self, generated: Tensor) -> Tensor:
+    def generator(self, generated: Tensor, real: Tensor | None = None) -> Tensor:
         """Loss of the generator.
 
         Args:
             generated: Scores of generated clips, any shape.
+            real: Scores of the same clips as recorded, of that shape; None where nothing is resynthesised.
 
         Returns:
             Scalar, mean over clips and positions.
@@ -62,7 +65,7 @@ class NonSaturatingLoss(AdversarialLoss):
         """-log D(real) - log(1 - D(generated)), in nats."""
         return functional.softplus(-real).mean() + functional.softplus(generated).mean()
 
-    def generator(self, generated: Tensor) -> Tensor:
+    def generator(self, generated: Tensor, real: Tensor | None = None) -> Tensor:
         """-log D(generated), in nats."""
         return functional.softplus(-generated).mean()
 
@@ -77,7 +80,7 @@ class WassersteinLoss(AdversarialLoss):
         """E[D(generated)] - E[D(real)]."""
         return generated.mean() - real.mean()
 
-    def generator(self, generated: Tensor) -> Tensor:
+    def generator(self, generated: Tensor, real: Tensor | None = None) -> Tensor:
         """-E[D(generated)]."""
         return -generated.mean()
 
@@ -92,7 +95,7 @@ class HingeLoss(AdversarialLoss):
         """E[max(0, 1 - D(real))] + E[max(0, 1 + D(generated))]."""
         return functional.relu(1.0 - real).mean() + functional.relu(1.0 + generated).mean()
 
-    def generator(self, generated: Tensor) -> Tensor:
+    def generator(self, generated: Tensor, real: Tensor | None = None) -> Tensor:
         """-E[D(generated)]."""
         return -generated.mean()
 
@@ -108,9 +111,46 @@ class LeastSquaresLoss(AdversarialLoss):
         """E[(D(real) - 1)²] + E[D(generated)²]."""
         return (real - 1.0).square().mean() + generated.square().mean()
 
-    def generator(self, generated: Tensor) -> Tensor:
+    def generator(self, generated: Tensor, real: Tensor | None = None) -> Tensor:
         """E[(D(generated) - 1)²]."""
         return (generated - 1.0).square().mean()
+
+
+class RelativisticLoss(AdversarialLoss):
+    """The critic scores a recording above its resynthesis, G the other way round: only differences count.
+
+    Of pairs, position by position, so for models that resynthesise. Near-copies of a recording go on being
+    told from it, where the hinge is content with both beyond its margins.
+    Source: Jolicoeur-Martineau 2019, "The relativistic discriminator", eqs. 8 and 9, with f the logarithm of
+    the sigmoid.
+    """
+
+    def critic(self, real: Tensor, generated: Tensor) -> Tensor:
+        """-log sigmoid(D(real) - D(generated)), in nats."""
+        return functional.softplus(generated - real).mean()
+
+    def generator(self, generated: Tensor, real: Tensor | None = None) -> Tensor:
+        """-log sigmoid(D(generated) - D(real)), in nats."""
+        if real is None:
+            raise OptionError(
+                "RelativisticLoss compares a clip with its resynthesis, and this model makes none",
+                "use HingeLoss, or another loss of one clip at a time",
+            )
+        return functional.softplus(real - generated).mean()
+
+
+def critic_loss(loss: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
+    """Sum over critics of their loss; each scored real clips, and then as many generated ones."""
+    return torch.stack([loss.critic(*score.chunk(2)) for score in scores]).sum()
+
+
+def generator_loss(
+    loss: AdversarialLoss, scores: Sequence[Tensor], real: Sequence[Tensor] | None = None
+) -> Tensor:
+    """Sum over critics of the generator's loss, from scores of its clips and, if known, of the real ones."""
+    known = [None] * len(scores) if real is None else real
+    pairs = zip(scores, known, strict=True)
+    return torch.stack([loss.generator(*pair) for pair in pairs]).sum()
 
 
 def ranking_accuracy(real: Tensor, generated: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ from lightning_modules.networks.piano import DifferentiablePiano, Moments
 from lightning_modules.networks.piano_tone import PianoTone, Tone
 from lightning_modules.networks.residual_unit import ResidualUnit, Snake
 from lightning_modules.networks.room import Room
+from lightning_modules.networks.spectrogram_trunk import PlaneScoreHead, SpectrogramCritic, SpectrogramTrunk
 from lightning_modules.networks.strided_convolution import (
     Convolve,
     ConvolveTransposed,
@@ -119,10 +120,13 @@ __all__ = [
     "PeriodTrunk",
     "PhaseShuffle",
     "PianoTone",
+    "PlaneScoreHead",
     "ResidualUnit",
     "Room",
     "ScoreHead",
     "Snake",
+    "SpectrogramCritic",
+    "SpectrogramTrunk",
     "StridedConvolution",
     "StridedDecoder",
     "StridedEncoder",

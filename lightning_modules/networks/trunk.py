@@ -14,7 +14,7 @@ from lightning_modules.networks.phase_shuffle import PhaseShuffle
 from lightning_modules.networks.strided_convolution import StridedConvolution
 
 FeatureMaps = list[list[Tensor]]
-"""Of each critic in a trunk, the feature map after each of its layers, (N, H, L).
+"""Of each critic in a trunk, the feature map after each of its layers, (N, H, L), or (N, H, L, F) of spectra.
 
 N is B or a multiple of it (periods fold into it), clips first: map n belongs to clip n // (N / B)."""
 

@@ -1,5 +1,6 @@
 import functools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from datamodules.batch import Batch
 from lightning_modules.distributions.likelihoods import GaussianLikelihood
 from lightning_modules.distributions.posterior import DiagonalGaussian
 from lightning_modules.distributions.priors import StandardNormal
+from lightning_modules.errors import CheckpointError, OptionError
+from lightning_modules.losses.adversary import SpectrogramAdversary
 from lightning_modules.losses.spectral import MultiResolutionSTFTLoss
 from lightning_modules.networks.coarse_generator import CoarseGenerator
 from lightning_modules.networks.decoder import ConvNeXtDecoder
@@ -309,3 +312,124 @@ def test_training_lowers_the_loss_on_a_fixed_batch():
         logged_step(model, batch)[0].backward()
         optimizer.step()
     assert logged_step(model, batch)[0].item() < first.item() - 0.5
+
+
+FROZEN = ("encoder.", "posterior_head.", "prior.", "likelihood.", "tenth_of_log_scale")
+
+
+def adversarial_vae(checkpoint: Path | None) -> VAE:
+    torch.manual_seed(0)
+    adversary = SpectrogramAdversary([64, 32], model_size=2)
+    return make_vae(adversary=adversary, checkpoint=checkpoint and str(checkpoint))
+
+
+def train(model: VAE, steps: int, folder: Path, resume_from: Path | None = None) -> Path:
+    """Train on the same clips at every step; returns the checkpoint."""
+    loader = DataLoader([clip for clip in audio(4)], batch_size=4, collate_fn=stacked)
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    torch.manual_seed(7 if resume_from is None else 8)
+    trainer.fit(model, loader, ckpt_path=resume_from)
+    assert trainer.global_step == steps, "the critics' steps are not counted"
+    path = folder / f"step{steps}.ckpt"
+    trainer.save_checkpoint(path)
+    return path
+
+
+def stacked(clips: list[torch.Tensor]) -> Batch:
+    zeros = torch.zeros(len(clips), dtype=torch.long)
+    return Batch(torch.stack(clips), zeros, zeros)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    return train(make_vae(), 3, tmp_path)
+
+
+def test_an_adversary_trains_the_decoder_alone(trained, tmp_path):
+    before = VAE.load_from_checkpoint(trained)
+    path = train(adversarial_vae(trained), 3, tmp_path / "sharper")
+    trained.unlink()  # the new checkpoint needs it no more
+    after = VAE.load_from_checkpoint(path)
+    moved = {
+        name
+        for name, weight in before.state_dict().items()
+        if not torch.equal(weight, after.state_dict()[name])
+    }
+    assert moved and not [name for name in moved if name.startswith(FROZEN)]
+    assert {name.partition(".")[0] for name in moved} == {"decoder", "coarse_generator"}
+    clip = audio(1, 1000)
+    for parameter in ("mean", "log_variance"):
+        assert torch.equal(getattr(before.encode(clip), parameter), getattr(after.encode(clip), parameter))
+    critics = SpectrogramAdversary([64, 32], model_size=2).state_dict()
+    assert {f"adversary.{name}" for name in critics} < set(after.state_dict())
+
+
+def test_an_adversarial_run_goes_on_exactly(trained, tmp_path, monkeypatch):
+    # what is drawn of the posterior would need the random state, which the run's own callback restores
+    monkeypatch.setattr(VAE, "draw_posterior", lambda self, waveform: self.encode(waveform).mean)
+    whole = torch.load(train(adversarial_vae(trained), 4, tmp_path / "whole"), weights_only=True)
+    half = train(adversarial_vae(trained), 2, tmp_path / "half")
+    trained.unlink()  # a run that goes on reads its own checkpoint alone
+    again = torch.load(train(adversarial_vae(trained), 4, tmp_path / "half", half), weights_only=True)
+    for name, weight in whole["state_dict"].items():
+        assert torch.equal(weight, again["state_dict"][name]), name
+    assert len(whole["optimizer_states"]) == len(again["optimizer_states"]) == 2
+
+
+def test_an_adversarial_loss_is_the_sum_of_its_parts(trained):
+    model = adversarial_vae(trained)
+    model._take_weights(str(trained))
+    logged = {}
+    model.log_training = lambda name, loss, figures: logged.update({name: loss.item(), **figures})
+    model.log_dict = lambda figures: logged.update(figures)
+    for name in ("toggle_optimizer", "untoggle_optimizer", "manual_backward"):
+        setattr(model, name, lambda *arguments: None)
+    model.optimizers = lambda: [NoStep(), NoStep()]
+    model.lr_schedulers = lambda: None
+    torch.manual_seed(1)
+    model.training_step(make_batch(), 0)
+    torch.manual_seed(1)
+    waveform = make_batch().waveform
+    output = model.decode(model.encode(waveform).sample(), CLIP)
+    judgement = model.adversary.judge(waveform, output)
+    expected = (
+        -model.likelihood(waveform, output).mean() / CLIP
+        + 0.7 * model.spectral_loss(output, waveform)
+        + sum(judgement)
+    )
+    assert logged["loss"] == pytest.approx(expected.item(), rel=1e-5)
+    critic = model.adversary(waveform, output)[0]
+    assert logged["train/critic_adversarial"].item() == pytest.approx(critic.item(), rel=1e-5)
+
+
+class NoStep:
+    _on_before_step = _on_after_step = None
+
+    def zero_grad(self) -> None:
+        pass
+
+    step = zero_grad
+
+
+def test_an_adversary_needs_a_trained_vae(tmp_path):
+    with pytest.raises(OptionError, match="checkpoint is None"):
+        train(adversarial_vae(None), 1, tmp_path)
+
+
+def test_the_weights_of_other_networks_are_refused(trained, tmp_path):
+    other = make_vae(checkpoint=str(trained), coarse_generator=CoarseGenerator(SIZE, HOP, hidden_size=9))
+    with pytest.raises(CheckpointError, match="hidden_size is 9, in the checkpoint 8"):
+        train(other, 1, tmp_path)
+
+
+def test_critics_of_other_audio_are_refused():
+    with pytest.raises(OptionError, match=r"channels is 1 but adversary\.channels is 2"):
+        make_vae(adversary=SpectrogramAdversary([64], model_size=2, channels=2))

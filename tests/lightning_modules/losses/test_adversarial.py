@@ -3,10 +3,12 @@ import math
 import pytest
 import torch
 
+from lightning_modules.errors import OptionError
 from lightning_modules.losses.adversarial import (
     HingeLoss,
     LeastSquaresLoss,
     NonSaturatingLoss,
+    RelativisticLoss,
     WassersteinLoss,
     ranking_accuracy,
     score_per_clip,
@@ -52,6 +54,11 @@ def test_both_sides_pull_scores_their_way(loss):
     generated.grad = None
     loss.generator(generated).backward()
     assert (generated.grad < 0).all()
+
+
+def test_a_relativistic_loss_asks_for_pairs():
+    with pytest.raises(OptionError, match="this model makes none"):
+        RelativisticLoss().generator(GENERATED)
 
 
 def test_ranking_accuracy_is_the_area_under_the_roc_curve():
