@@ -51,12 +51,12 @@ def environment(runs, monkeypatch) -> None:
 
 PICTURES = dict(zip(NAMES, (4, 5, 4, 1, 5), strict=True))
 SOUNDS = dict(zip(NAMES, (7, 10, 3, 0, 5), strict=True))
-SLOWEST = ("03_wavegan", "05_notes_to_sound")
+QUICKEST = "01_explore_maestro"
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem in SLOWEST else ()) for path in NOTEBOOKS],
+    [pytest.param(path, marks=() if path.stem == QUICKEST else pytest.mark.slow) for path in NOTEBOOKS],
     ids=lambda path: path.stem,
 )
 def test_each_runs_from_the_first_cell_to_the_last(path, runs, environment):
