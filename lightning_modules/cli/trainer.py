@@ -41,6 +41,7 @@ from lightning_modules.training.changed_options import ChangedOptions
 from lightning_modules.training.compile import Compile
 from lightning_modules.training.exact_resume import ExactResume
 from lightning_modules.training.interruption import Interruption
+from lightning_modules.training.model_table import ModelTable
 from lightning_modules.training.monitor import doubt_of_monitor
 from lightning_modules.training.progress import progress_bar
 from lightning_modules.training.record_run import RecordRun
@@ -263,6 +264,9 @@ class TrainerCLI(LightningCLI):
         has_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
         if trainer_options.enable_progress_bar is not False and not has_progress:
             callbacks.append(progress_bar())
+        has_table = any(isinstance(callback, pl.callbacks.ModelSummary) for callback in given)
+        if trainer_options.enable_model_summary is not False and not has_table:
+            callbacks.append(ModelTable())
         density = self.config[self.subcommand].density
         if density is not None and self.subcommand == "fit":
             raise ExperimentError(

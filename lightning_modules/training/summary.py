@@ -14,6 +14,11 @@ from lightning_modules.metrics.functional import NOISE_TONALITY, tonality
 from lightning_modules.runs.folder import CHECKPOINT_FOLDER, LAST_NAME
 from lightning_modules.training.run_checkpoint import RunCheckpoint
 
+WIDTH = 80
+"""Columns of the closing lines."""
+WRAPPED = ("Run", "Best", "Last", "Samples")
+"""Those that are no commands."""
+
 PIANO_TONALITY = 2.5
 """Of recordings of pianos in nats, where none lie beside the samples: 1.7 to 4 were measured."""
 
@@ -40,7 +45,7 @@ class RunSummary(pl.Callback):
             epochs = f"{trainer.current_epoch} epoch" + "s" * (trainer.current_epoch != 1)
             took = f"{epochs}, {trainer.global_step} steps, {minutes} min {seconds} s"
             lines = summary_lines(trainer, took, self.max_figures)
-            print("\n" + "\n".join(f"{name + ':':<10} {text}" for name, text in lines), flush=True)
+            print("\n" + "\n".join(map(_wrapped, *zip(*lines, strict=True))), flush=True)
 
 
 def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tuple[str, str]]:
@@ -65,6 +70,19 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
         elif where:
             lines.append(("Curves", where))
     return lines
+
+
+def _wrapped(name: str, text: str) -> str:
+    """A heading and its text in lines of `WIDTH`; commands, and figures with their names, stay whole."""
+    begin = f"{name + ':':<10} "
+    gap = "  " if "  " in text else " "
+    lines, line = [], begin
+    for word in text.split(gap) if name in WRAPPED else [text]:
+        if line.strip() and len(line) + len(word) > WIDTH and line != begin:
+            lines.append(line.rstrip())
+            line = " " * len(begin)
+        line += f"{word}{gap}"
+    return "\n".join([*lines, line.rstrip()])
 
 
 def _remark_on_samples(folder: Path) -> list[tuple[str, str]]:
