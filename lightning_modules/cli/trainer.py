@@ -267,6 +267,7 @@ class TrainerCLI(LightningCLI):
         has_table = any(isinstance(callback, pl.callbacks.ModelSummary) for callback in given)
         if trainer_options.enable_model_summary is not False and not has_table:
             callbacks.append(ModelTable())
+            trainer_options.enable_model_summary = False  # Lightning would say that it adds none of its own
         density = self.config[self.subcommand].density
         if density is not None and self.subcommand == "fit":
             raise ExperimentError(
