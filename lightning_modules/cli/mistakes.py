@@ -128,8 +128,14 @@ def _unknown(message: str, option: str, parser: jsonargparse.ArgumentParser) -> 
     name, _, rest = (found[1] or found[2]).partition(".")
     owner = _owner(message)
     if owner is None:
-        roots = {each.partition(".")[0] for each in _options(parser)}
-        return _not_there(f"{name!r} is no section of an experiment", "", nearest(name, roots), sorted(roots))
+        key, options = found[1] or found[2], _options(parser)
+        roots = sorted({each.partition(".")[0] for each in options})
+        if name not in roots:
+            return _not_there(
+                f"{key!r}: an experiment has no section {name!r}", "", nearest(name, roots), roots
+            )
+        below = [each for each in options if each.startswith(f"{name}.")]
+        return _not_there(f"{key!r} is no option", "", nearest(key, below), below)
     kind = owner.__name__
     if inspect.isabstract(owner) or kind == "GenerativeModule":
         return Answer(

@@ -87,7 +87,14 @@ MISTAKES = {
         "--model.kl_weight: nothing says which model it is of",
         "put it over an experiment, as in --config experiments/vae.yaml --config …",
     ),
-    FIT + "--config {tmp}/top.yaml": ("'modell' is no section of an experiment", "did you mean model?"),
+    FIT + "--config {tmp}/top.yaml": (
+        "'modell.class_path': an experiment has no section 'modell'",
+        "did you mean model?",
+    ),
+    FIT + "--config {tmp}/trainer.yaml": (
+        "'trainer.max_step' is no option",
+        "did you mean trainer.max_steps?",
+    ),
     FIT + "--config {tmp}/tab.yaml": (
         "{tmp}/tab.yaml is no YAML: line 2: found character '\\t' that cannot start any token",
         "correct it, or give other options with --config FILE.yaml",
@@ -100,6 +107,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     """A function that gives the answer to a command line."""
     monkeypatch.chdir(ROOT)
     (tmp_path / "top.yaml").write_text("modell:\n  class_path: lightning_modules.VAE\n")
+    (tmp_path / "trainer.yaml").write_text("trainer: {max_step: 1}\n")
     (tmp_path / "tab.yaml").write_text("model:\n\tclass_path: lightning_modules.VAE\n")
 
     def tell(command: str) -> str:
