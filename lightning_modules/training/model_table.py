@@ -30,7 +30,7 @@ class ModelTable(RichModelSummary):
         for title in columns:
             table.add_column(title, justify="right" if title == "Params" else "left")
         for row in zip(*columns.values(), strict=True):
-            if row[-1] not in ("0", "n/a"):
+            if row[-1].strip() not in ("0", "n/a"):
                 table.add_row(*row)
         get_console().print(table)
         total, trained = (

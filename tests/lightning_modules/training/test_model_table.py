@@ -23,7 +23,7 @@ def test_parts_without_parameters_and_columns_of_zeros_are_left_out(
     )
     text = capsys.readouterr().out
     assert "encoder" in text and "decoder" in text and "FLOPs" not in text and "Mode" not in text
-    assert "spectral_loss" not in text and f"{total / 1000:.1f} K parameters" in text
+    assert "StandardNormal" not in text and f"{total / 1000:.1f} K parameters" in text
     assert max(map(len, text.splitlines())) <= 80
 
 
