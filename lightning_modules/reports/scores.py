@@ -82,9 +82,9 @@ def scores_table(title: str, scores: Sequence[Score], logged: dict[str, float]) 
     subjects: list[str] = [each for each in SUBJECTS if any(score.of == each for score in scores)]
     # one blank between columns, so that three subjects and the longest name fit into 80
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("score", no_wrap=True)
+    table.add_column("score", overflow="fold")
     for subject in subjects or ["value"]:
-        table.add_column(subject, justify="right")
+        table.add_column(subject, justify="right", no_wrap=True)
     by_name: dict[str, dict[str, Score]] = {}
     for score in scores:
         by_name.setdefault(score.name, {})[score.of] = score

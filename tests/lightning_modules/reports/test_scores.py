@@ -70,3 +70,12 @@ def test_a_whole_table_fits_80_columns_a_line_for_each_score():
     assert "…" not in console.file.getvalue() and max(map(len, lines)) <= 80
     assert lines[1].split() == ["score", "reconstructions", "samples", "floor"]
     assert lines[4].split()[-3:] == ["-0.0166", "±", "0.042"]
+
+
+def test_a_name_that_is_too_long_is_broken_and_no_figure():
+    score = Score("mmd_log_mel_statistics", "floor", 0.00915, -0.00685, 0.02515, "", "lower")
+    others = [Score("a", of, 0.994, 0.9852, 1.0028) for of in ("reconstructions", "samples")]
+    console = Console(width=80, file=io.StringIO())
+    console.print(scores_table("A", [*others, score], {"test/elbo_of_training_clips_nats_per_second": 3.0}))
+    text = console.file.getvalue()
+    assert "…" not in text and "0.00915 ± 0.016" in text and "reconstructions" in text
