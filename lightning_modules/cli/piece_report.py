@@ -59,7 +59,7 @@ def write_piece_report(
     content = ListeningSet(
         model=f"{type(module).__module__}.{type(module).__qualname__}",
         checkpoint=str(checkpoint),
-        step=module.trained_steps,
+        step=module.trained_steps or 0,
         sample_rate=sample_rate,
         data=dict(read_checkpoint(checkpoint)[KEY]["data"] or {}),
         clips=(),

@@ -227,7 +227,7 @@ class TrainerCLI(LightningCLI):
         """Make the run folder, now that model and data exist, and the Trainer that writes into it."""
         check_shared_options(self.model, self.datamodule)
         trainer_options = self.config_init[self.subcommand].trainer
-        if rank_zero_only.rank == 0:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             self._doubt_monitor(trainer_options.callbacks)
             self.run = self.run.create()
             self._held.callback(self.run.remove_if_empty)

@@ -68,8 +68,8 @@ def run(options: jsonargparse.Namespace) -> None:
     composer = Composer(module)
     renderer = None
     if options.render is not None:
-        sound = jsonargparse.Namespace(checkpoint=options.render, device=options.device)
-        renderer = PieceRenderer(open_module(sound))
+        player = jsonargparse.Namespace(checkpoint=options.render, device=options.device)
+        renderer = PieceRenderer(open_module(player))
     with OutputFolder("compose", options) as folder:
         pieces = []
         for seed in range(options.seed, options.seed + options.num_pieces):
