@@ -321,7 +321,7 @@ def _owner(message: str) -> type[Any] | None:
     if not found:
         return None
     module, _, name = found[-1].rpartition(".")
-    return getattr(import_module(module), name, None)
+    return getattr(sys.modules.get(module), name, None)  # the parser has imported it, if it is there
 
 
 def _innermost(message: str) -> str:

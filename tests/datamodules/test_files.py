@@ -156,6 +156,7 @@ def test_in_turn(tmp_path: Path) -> None:
         (f"process {10**30} on {socket.gethostname()}", False),
         ("process 1 on another-machine since 2026", True),
     ],
+    ids=["empty", "no holder", "this process", "a dead process", "no number of a process", "another machine"],
 )
 def test_whether_a_holder_lives(tmp_path: Path, content: str, lives: bool) -> None:
     (tmp_path / "a.lock").write_text(content)
