@@ -24,6 +24,9 @@ from lightning_modules.errors import InstallationError
 TOYS = Path(__file__).parent / "toys"
 # `class_path: toy_experiment.ToyModule` in YAML must be importable, also by processes that the tests start
 sys.path.insert(0, str(TOYS))
+# and so must the tests themselves, by processes that begin anew, whatever working folder a command ran in
+sys.path[:] = [str(TOYS.parents[1]) if entry == "" else entry for entry in sys.path]
+sys.path.append(str(TOYS.parents[1]))
 from range_server import RangeServer, serve  # noqa: E402
 
 

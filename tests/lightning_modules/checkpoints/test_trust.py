@@ -68,6 +68,10 @@ def test_all_parts_are_reached() -> None:
     assert len(REACHABLE) > 300
 
 
+REFUSED = r"subprocess.Popen|os.system|read as a table|cannot be rebuilt .*: Expected 'baseclass'"
+"""The last is of tuples with names, which the parser does not build at all."""
+
+
 def test_no_parameter_builds_what_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object, one in a list or a table, text of YAML, and a function's name where a class may stand."""
 
@@ -83,7 +87,7 @@ def test_no_parameter_builds_what_is_not_allowed(monkeypatch: pytest.MonkeyPatch
         for payload in payloads:
             argument = "anything" if name == "**" else name
             description = {"class_path": path, "init_args": {argument: payload}}
-            with pytest.raises(CheckpointError, match=r"subprocess.Popen|os.system|read as a table"):
+            with pytest.raises(CheckpointError, match=REFUSED):
                 check_description(description, found, "file")
                 instantiate(description, found)
 
