@@ -5,7 +5,6 @@ from typing import Literal
 
 from datamodules.cache.preparation import FOLDER, Preparation
 from datamodules.clips.data_module import ClipDataModule
-from datamodules.clips.datasets import Augmentation
 
 
 class AudioFolderDataModule(ClipDataModule):
@@ -92,7 +91,8 @@ class AudioFolderDataModule(ClipDataModule):
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             clips_per_epoch=clips_per_epoch,
-            augmentation=Augmentation(gain_db, flip_polarity),
+            gain_db=gain_db,
+            flip_polarity=flip_polarity,
             workers=workers,
             prefetch_batches=prefetch_batches,
             pin_memory=pin_memory,

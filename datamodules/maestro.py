@@ -6,7 +6,6 @@ from typing import Literal
 from datamodules.archive.http_file import TransferPolicy
 from datamodules.cache.preparation import Preparation
 from datamodules.clips.data_module import ClipDataModule
-from datamodules.clips.datasets import Augmentation
 from datamodules.releases import Release, find_release
 
 
@@ -123,7 +122,8 @@ class MaestroDataModule(ClipDataModule):
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             clips_per_epoch=clips_per_epoch,
-            augmentation=Augmentation(gain_db, flip_polarity),
+            gain_db=gain_db,
+            flip_polarity=flip_polarity,
             workers=workers,
             prefetch_batches=prefetch_batches,
             pin_memory=pin_memory,

@@ -39,7 +39,8 @@ class ClipDataModule(pl.LightningDataModule):
         batch_size: Training clips per batch and device.
         eval_batch_size: Evaluation clips per batch and device.
         clips_per_epoch: Training clips in an epoch; None for as many as the training split is long.
-        augmentation: Random changes of training clips.
+        gain_db: Lowest and highest random gain of training clips in dB; None for none.
+        flip_polarity: Whether to negate half of the training clips.
         workers: Processes that load batches; "auto" for the fastest measured, which is none.
         prefetch_batches: Batches that each worker process loads ahead; None for 2.
         pin_memory: Whether batches go through page-locked memory; "auto" if the Trainer uses a CUDA GPU.
@@ -74,7 +75,8 @@ class ClipDataModule(pl.LightningDataModule):
         batch_size: int,
         eval_batch_size: int,
         clips_per_epoch: int | None,
-        augmentation: Augmentation,
+        gain_db: tuple[float, float] | None,
+        flip_polarity: bool,
         workers: int | Literal["auto"],
         prefetch_batches: int | None,
         pin_memory: bool | Literal["auto"],
@@ -93,7 +95,7 @@ class ClipDataModule(pl.LightningDataModule):
         if clips_per_epoch is not None:
             at_least("clips_per_epoch", clips_per_epoch, 1, "clips")
         self.clips_per_epoch = clips_per_epoch
-        self.augmentation = augmentation
+        self.augmentation = Augmentation(gain_db, flip_polarity)
         self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
         if prefetch_batches is not None:
             at_least("prefetch_batches", prefetch_batches, 1, "batches")

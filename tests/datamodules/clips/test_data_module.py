@@ -6,7 +6,6 @@ import pytest
 
 from datamodules.cache.preparation import Preparation
 from datamodules.clips.data_module import ClipDataModule
-from datamodules.clips.datasets import Augmentation
 from datamodules.errors import CacheError, OptionError
 
 
@@ -24,7 +23,8 @@ class OwnDataModule(ClipDataModule):
             batch_size=4,
             eval_batch_size=2,
             clips_per_epoch=None,
-            augmentation=Augmentation(),
+            gain_db=None,
+            flip_polarity=False,
             workers="auto",
             prefetch_batches=None,
             pin_memory="auto",
