@@ -33,7 +33,10 @@ LONGEST_STEM = 200
 def add_tool_arguments(parser: jsonargparse.ArgumentParser) -> None:
     """Where the model comes from, where it runs, where the results go."""
     parser.add_argument(
-        "checkpoint", type=str, help="A checkpoint that `lightning fit` wrote, or a run's folder: its best."
+        "checkpoint",
+        type=str,
+        help="A checkpoint that `lightning fit` wrote, or a run's folder: its best; or a folder that "
+        "`lightning export --format safetensors` wrote.",
     )
     parser.add_argument(
         "--output",

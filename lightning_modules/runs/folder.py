@@ -150,12 +150,14 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
 
 
 def checkpoint_in(path: Path) -> Path:
-    """The best checkpoint of the run in a folder, or its last; a path that is no folder as it is.
+    """The best checkpoint of the run in a folder, or its last; a file, or a model's own folder, as it is.
 
     Raises:
         RunError: If the folder has none.
     """
-    if not path.is_dir():
+    from lightning_modules.checkpoints.repository import WEIGHTS_NAME  # which imports torch
+
+    if not path.is_dir() or (path / WEIGHTS_NAME).is_file():
         return path
     for name in (BEST_NAME, LAST_NAME):
         if (found := path / CHECKPOINT_FOLDER / name).is_file():

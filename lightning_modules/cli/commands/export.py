@@ -1,22 +1,34 @@
-"""Turn the model of a checkpoint into files for other programs: torch.export and ONNX.
+"""Turn the model of a checkpoint into files for other programs: torch.export, ONNX, safetensors.
 
   lightning export runs/vae/<id>/checkpoints/best.ckpt --format pt2 onnx
+  lightning export runs/vae/<id> --format safetensors --output piano
 
-Writes `reconstruct` (waveform to waveform), `encoder` (waveform to latents) and `decoder` (latents to
-waveform), as far as the model has them, for any number of clips and any length of whole latent frames (others
-are refused; the metadata in each file says how many samples that is). Each file is run and compared with the
-model; if one differs by more than 1e-4, nothing is written. A .pt2 opens with `torch.export.load` alone,
-without this package; ONNX needs `pip install -e ".[export]"`.
+pt2 and onnx are graphs: `reconstruct` (waveform to waveform), `encoder` (waveform to latents) and `decoder`
+(latents to waveform), as far as the model has them, for any number of clips and any length of whole latent
+frames (others are refused; the metadata in each file says how many samples that is). Each file is run and
+compared with the model; if one differs by more than 1e-4, nothing is written. A .pt2 opens with
+`torch.export.load` alone, without this package; ONNX needs `pip install -e ".[export]"`.
 
-Of a model of notes it writes `step`: a token, and keys and values of those before, to scores of the next one.
+Of a model of notes they are `step`: a token, and keys and values of those before, to scores of the next one.
+
+safetensors are the weights, with a description as JSON and a model card: the folder that goes to the Hugging
+Face Hub, and that this package opens again (`pip install -e ".[hub]"`).
 """
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import jsonargparse
 
 from lightning_modules.audio.files import shown
 from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, open_module
+from lightning_modules.runs.folder import run_of_checkpoint
+
+if TYPE_CHECKING:
+    from lightning_modules.base import GenerativeModule
+    from lightning_modules.inference.export import ExportedFile
+
+SAFETENSORS = "safetensors"
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
@@ -24,10 +36,10 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     add_tool_arguments(parser)
     parser.add_argument(
         "--format",
-        type=Literal["pt2", "onnx"],
+        type=Literal["pt2", "onnx", "safetensors"],
         nargs="+",
         default=["pt2"],
-        help="One or both; graphs are made and checked on the CPU, whatever --device says.",
+        help="One or more; graphs are made and checked on the CPU, whatever --device says.",
     )
 
 
@@ -37,31 +49,54 @@ def run(options: jsonargparse.Namespace) -> None:
     Raises:
         ExperimentError: If the model cannot be exported, or what was exported is not the same.
     """
+    options.device = "cpu"
+    module = open_module(options)
+    graphs = [name for name in dict.fromkeys(options.format) if name != SAFETENSORS]
+    files = exported_graphs(module, graphs) if graphs else []
+    with OutputFolder("export", options) as folder:
+        if SAFETENSORS in options.format:
+            write_pretrained(module, folder, Path(options.checkpoint))
+        if files:
+            write_graphs(files, folder)
+        folder.write_manifest(module)
+        print(f"{len(folder.files)} file(s) in {shown(folder.path)}")
+
+
+def exported_graphs(module: "GenerativeModule", formats: list[str]) -> "list[ExportedFile]":
+    """The graphs of all parts of a model, checked."""
     from lightning_modules.inference.export import export_part  # which takes seconds to import
     from lightning_modules.inference.export_graph import parts_of
     from lightning_modules.inference.export_step import export_step
     from lightning_modules.networks.note_transformer import NoteTransformer
 
-    options.device = "cpu"
-    module = open_module(options)
-    formats = list(dict.fromkeys(options.format))
     network = getattr(module, "network", None)
     if isinstance(network, NoteTransformer):
         about = {"model": f"{type(module).__module__}.{type(module).__qualname__}", "part": "step"}
-        files, speed, unit = export_step(network, formats, about), "steps_per_second", "steps/s"
-    else:
-        files = [file for part in parts_of(module) for file in export_part(module, part, formats)]
-        speed, unit = "real_time_factor", "x real time"
-    with OutputFolder("export", options) as folder:
-        print(f"{'file':<18}{'difference':>12}{unit:>14}{'the model':>12}")
-        for file in files:
-            facts = {
-                "difference": file.difference,
-                speed: file.real_time_factor,
-                f"eager_{speed}": file.eager_real_time_factor,
-            }
-            folder.write_bytes(file.name, file.content, facts)
-            speeds = f"{file.real_time_factor:>14.0f}{file.eager_real_time_factor:>12.0f}"
-            print(f"{file.name:<18}{file.difference:>12.1e}{speeds}")
-        folder.write_manifest(module)
-        print(f"{len(files)} file(s) in {shown(folder.path)}")
+        return export_step(network, formats, about)
+    return [file for part in parts_of(module) for file in export_part(module, part, formats)]
+
+
+def write_graphs(files: "list[ExportedFile]", folder: OutputFolder) -> None:
+    """Write graphs, and print how near to the model and how fast they are."""
+    is_step = files[0].name.startswith("step.")
+    speed, unit = ("steps_per_second", "steps/s") if is_step else ("real_time_factor", "x real time")
+    print(f"{'file':<18}{'difference':>12}{unit:>14}{'the model':>12}")
+    for file in files:
+        facts = {
+            "difference": file.difference,
+            speed: file.real_time_factor,
+            f"eager_{speed}": file.eager_real_time_factor,
+        }
+        folder.write_bytes(file.name, file.content, facts)
+        speeds = f"{file.real_time_factor:>14.0f}{file.eager_real_time_factor:>12.0f}"
+        print(f"{file.name:<18}{file.difference:>12.1e}{speeds}")
+
+
+def write_pretrained(module: "GenerativeModule", folder: OutputFolder, checkpoint: Path) -> None:
+    """Write the model as `save_pretrained` does, with the scores of its run."""
+    from lightning_modules.checkpoints.repository import NAMES
+
+    module.save_pretrained(folder.path, run=run_of_checkpoint(checkpoint))
+    for name in NAMES:
+        folder.add_file(folder.path / name, {})
+    print(f"open it: GenerativeModule.from_pretrained({str(folder.path)!r})")

@@ -123,6 +123,8 @@ def test_a_run_s_folder_stands_for_its_best_checkpoint(tmp_path):
         (checkpoints / name).touch()
         assert checkpoint_in(tmp_path) == checkpoints / name
     assert checkpoint_in(tmp_path / "other.ckpt") == tmp_path / "other.ckpt"
+    (tmp_path / "model.safetensors").touch()
+    assert checkpoint_in(tmp_path) == tmp_path, "a model's own folder"
 
 
 def test_a_start_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:

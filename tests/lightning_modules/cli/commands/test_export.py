@@ -1,12 +1,15 @@
 """`lightning export`: the files, their manifest, and what is refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from toy_models import make_vae, save
 
+from lightning_modules.base import GenerativeModule
+from lightning_modules.checkpoints.repository import NAMES
 from lightning_modules.cli import main
 from lightning_modules.networks import NoteTransformer
 from lightning_modules.note_prior import NotePrior
@@ -45,3 +48,40 @@ def test_the_step_of_a_model_of_notes(tmp_path: Path):
     token, cache = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 2, 1, 2, 3, 4)
     scores, cache = torch.export.load(tmp_path / "out/step.pt2").module()(token, cache)
     assert scores.shape == (1, 11) and cache.shape[4] == 4
+
+
+def test_safetensors_come_back_equal_and_open_in_other_verbs(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("safetensors")
+    module, run = make_vae(), tmp_path / "runs/vae/one"
+    (run / "test").mkdir(parents=True)
+    (run / "config.yaml").touch()
+    scores = [{"name": "log_mel_distance", "of": "reconstructions", "value": 3.5, "unit": "dB"}]
+    (run / "test/scores.json").write_text(json.dumps({"scores": scores}))
+    (run / "checkpoints").mkdir()
+    save(module, run / "checkpoints/best.ckpt")
+    piano = tmp_path / "piano"
+    main(["export", str(run), "--format", "safetensors", "--output", str(piano)])
+    assert f"GenerativeModule.from_pretrained({str(piano)!r})" in capsys.readouterr().out
+    assert {path.name for path in piano.iterdir()} == {*NAMES, "manifest.json"}
+    listed = json.loads((piano / "manifest.json").read_text())["files"]
+    assert [entry["file"] for entry in listed] == list(NAMES)
+    again = GenerativeModule.from_pretrained(piano)
+    assert type(again) is type(module)
+    for name, weight in module.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+    card = (piano / "README.md").read_text()
+    assert "# piano\n" in card and "| log_mel_distance | reconstructions | 3.5 dB |" in card
+    main(["generate", str(piano), "--num_clips", "1", "--output", str(tmp_path / "out")])
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 1
+
+
+def test_without_safetensors_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    path = save(make_vae(), tmp_path / "vae.ckpt")
+    with pytest.raises(SystemExit):
+        main(["export", str(path), "--format", "safetensors", "--output", str(tmp_path / "out")])
+    assert '".[hub]"' in capsys.readouterr().err and not (tmp_path / "out").exists()
