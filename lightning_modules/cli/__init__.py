@@ -19,6 +19,8 @@ _OF_WORKER = re.compile(
     r"^Caught \w+ in DataLoader worker process .*^datamodules\.errors\.\w+: (.*)", re.DOTALL | re.MULTILINE
 )
 """What torch makes of an error of ours in a process that loads data: one of its own, with the traceback."""
+TRUSTED, DEBUG = "LIGHTNING_TRUST", "LIGHTNING_DEBUG"
+"""Environment variables that do the same for every command as `--trust` and `--debug`."""
 TRUST = "trust"
 TRUST_HELP = (
     "Package of your own whose classes may be built for a checkpoint, a density or a run's config; may be "
@@ -40,9 +42,11 @@ def main(args: list[str] | None = None) -> None:
 
     Raises:
         SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback,
-            unless `LIGHTNING_DEBUG` is set), 2 after a mistake in the command line.
+            unless `--debug` is given or `LIGHTNING_DEBUG` set), 2 after a mistake in the command line.
     """
     given = sys.argv[1:] if args is None else args
+    debug = "--debug" in given or bool(os.environ.get(DEBUG))
+    given = [word for word in given if word != "--debug"]
     # numba, which librosa brings, unpickles its cache from where a `.numba_config.yaml` in the working folder
     # says, unless this does; empty is its own default
     os.environ.setdefault("NUMBA_CACHE_DIR", "")
@@ -57,11 +61,15 @@ def main(args: list[str] | None = None) -> None:
         if arguments[0] != "doctor":  # which looks by itself, and says more
             asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
             require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)
-        with trusting(packages):
+        with environment(packages, debug):
             run_verb(arguments)
     except Exception as error:
-        text = user_error_text(error)
-        if text is None or os.environ.get("LIGHTNING_DEBUG"):
+        text = user_error_text(error, given[0] in TRAINER_VERBS)
+        if text is None:
+            from lightning_modules.cli.failures import request
+
+            error.add_note(f"\n{request()}")
+        if text is None or debug:
             raise
         from lightning_modules.audio.files import shown
 
@@ -112,19 +120,20 @@ def without_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 @contextmanager
-def trusting(packages: list[str]) -> Iterator[None]:
-    """Trust packages beside those of `LIGHTNING_TRUST`, also in the processes that a command starts."""
-    name = "LIGHTNING_TRUST"
-    former = os.environ.get(name)
-    if packages:
-        os.environ[name] = ",".join([*([former] if former else []), *packages])
+def environment(packages: list[str], debug: bool) -> Iterator[None]:
+    """Trust packages beside those of `LIGHTNING_TRUST`, and debug, also in processes that are started."""
+    trusted = ",".join([*filter(None, [os.environ.get(TRUSTED)]), *packages])
+    changes = {**({TRUSTED: trusted} if packages else {}), **({DEBUG: "1"} if debug else {})}
+    former = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
         yield
     finally:
-        if former is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = former
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def attached(arguments: list[str]) -> list[str]:
@@ -164,12 +173,20 @@ def overview() -> str:
             "  lightning fit --config experiments/vae.yaml",
             "  lightning fit --help                     every option of a verb",
             "  lightning fit --model.help VAE           the options of one class",
+            "",
+            "--debug, anywhere, shows all of an error and of the warnings that are hidden otherwise.",
         ]
     )
 
 
-def user_error_text(error: BaseException) -> str | None:
-    """The text of the first of our own errors that `error` was raised from, or None if there is none."""
+def user_error_text(error: BaseException, is_training: bool = True) -> str | None:
+    """What to tell a person of an error that is theirs to mend; None of one that nobody foresaw.
+
+    Args:
+        error: The first of our own errors that it was raised from is told; or of a library's that is known.
+        is_training: Whether a verb of the Trainer raised it.
+    """
+    from lightning_modules.cli.failures import answer
     from lightning_modules.errors import ExperimentError
 
     cause: BaseException | None = error
@@ -178,5 +195,7 @@ def user_error_text(error: BaseException) -> str | None:
             return str(cause)
         if told := _OF_WORKER.search(str(cause)):
             return told[1].strip()
+        if found := answer(cause, is_training):
+            return str(found)
         cause = cause.__cause__
     return None

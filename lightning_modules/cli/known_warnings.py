@@ -1,6 +1,7 @@
 """Warnings of libraries that a user can do nothing about, silenced one by one, each with its reason."""
 
 import logging
+import os
 import warnings
 
 _MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
@@ -36,7 +37,9 @@ class _WithoutTips(logging.Filter):
 
 
 def silence_known_warnings() -> None:
-    """Install the filters above; safe to call more than once."""
+    """Install the filters above, but for who debugs; safe to call more than once."""
+    if os.environ.get("LIGHTNING_DEBUG"):
+        return
     for message, category in _MESSAGES:
         warnings.filterwarnings("ignore", message=message, category=category)
     # printed at every start:

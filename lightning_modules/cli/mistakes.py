@@ -1,7 +1,7 @@
 """Mistakes in a command line, answered in a line or two: the option, what it was given, what would be valid.
 
 jsonargparse describes a mistake by every type that a value is not, one inside the other. The innermost of
-them is what a person needs to know; `LIGHTNING_DEBUG=1` shows the rest.
+them is what a person needs to know; `--debug` shows the rest.
 """
 
 import argparse

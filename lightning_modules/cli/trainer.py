@@ -55,6 +55,8 @@ OPTIONS_ELSEWHERE = """options of one class:
   lightning {verb} --model.help VAE
   lightning {verb} --data.help
   lightning {verb} --config experiments/vae.yaml --print_config   all, with their values
+
+--debug, anywhere, shows all of an error and of the warnings that are hidden otherwise.
 """
 
 

@@ -27,6 +27,15 @@ def test_a_warning_is_known_by_text_and_kind(text: str, category: type[Warning],
     assert bool(caught) == is_shown
 
 
+def test_who_debugs_sees_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIGHTNING_DEBUG", "1")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        silence_known_warnings()
+        warnings.warn("The given buffer is not writable", UserWarning, stacklevel=1)
+    assert caught
+
+
 def test_advertisements_are_dropped_and_all_else_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with warnings.catch_warnings():
         silence_known_warnings()

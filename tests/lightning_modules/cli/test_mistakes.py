@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401 (its log keeps the stream of the test that imports it first)
 import pytest
 
 from lightning_modules.cli import main
@@ -57,7 +58,7 @@ MISTAKES = {
         "did you mean bf16? It takes 64, 32, 16, transformer-engine, transformer-engine-float16, 16-true, "
         "16-mixed, bf16-true, bf16-mixed, 32-true, 64-true, bf16",
     ),
-    "export x.ckpt --format onx": ("--format is 'onx'", "did you mean onnx? It takes pt2, onnx"),
+    "export x.ckpt --format onx": ("--format is 'onx'", "did you mean onnx? It takes pt2, onnx, safetensors"),
     FIT + "--model Vae": ("--model: there is no class Vae", "did you mean lightning_modules.VAE?"),
     FIT + "--model.encoder WaveletEncodr": (
         "--model.encoder: there is no class WaveletEncodr",

@@ -4,14 +4,17 @@ import itertools
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from toy_experiment import ToyModule
 
 from lightning_modules.base import can_reconstruct
 from lightning_modules.cli import main, user_error_text
+from lightning_modules.cli.failures import request
 from lightning_modules.cli.trainer import TrainerCLI, auto_precision
 
 
@@ -119,6 +122,9 @@ def test_data_error_is_a_paragraph_without_traceback(
     error = capsys.readouterr().err
     assert "error: the folder x is missing\n  What to do: mend it" in error
     assert "Traceback" not in error
+    with pytest.raises(Exception, match="the folder x is missing"):
+        main([broken[0], "--debug", *broken[1:]])
+    assert "LIGHTNING_DEBUG" not in os.environ
     monkeypatch.setenv("LIGHTNING_DEBUG", "1")
     with pytest.raises(Exception, match="the folder x is missing"):
         main(broken)
@@ -139,9 +145,35 @@ def test_other_errors_keep_their_traceback(
     toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RuntimeError, match="the toy was told to fail"):
+    with pytest.raises(RuntimeError, match="the toy was told to fail") as raised:
         main(["fit", "--config", str(toy_yaml), "--model.fail_at_step", "0"])
     assert user_error_text(RuntimeError("x")) is None
+    *_, last = "".join(traceback.format_exception(raised.value)).splitlines()
+    assert last == request()
+
+
+def test_a_full_gpu_is_a_paragraph_that_says_what_to_lower(
+    toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fill(self: ToyModule, batch: object, batch_idx: int) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.77 GiB of "
+            "which 1.12 GiB is free. Of the allocated memory 13.90 GiB is allocated by PyTorch."
+        )
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ToyModule, "training_step", fill)
+    fit = ["fit", "--config", str(toy_yaml), *QUIET]
+    with pytest.raises(SystemExit) as end:
+        main(fit)
+    assert end.value.code == 1
+    told = capsys.readouterr().err
+    assert "error: The GPU's memory is full: 2.00 GiB more were needed, and GPU 0 has 15.77 GiB in" in told
+    for option in ("data.batch_size", "trainer.accumulate_grad_batches", "trainer.precision bf16-mixed"):
+        assert f"--{option}" in told
+    assert "Traceback" not in told
+    with pytest.raises(torch.OutOfMemoryError):
+        main([*fit, "--debug"])
 
 
 @pytest.mark.parametrize(

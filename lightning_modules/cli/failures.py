@@ -1,0 +1,97 @@
+"""What a machine or a library refuses for a foreseeable reason, answered in two lines; the rest are bugs."""
+
+import errno
+import os
+import re
+from importlib.metadata import PackageNotFoundError, metadata
+
+from lightning_modules.cli.mistakes import Answer
+
+DISTRIBUTION = "maestro-lightning"
+_GPU_FULL = re.compile(r"(CUDA|HIP|XPU|MPS backend) out of memory|CUDA error: out of memory|\w+_ALLOC_FAILED")
+_GPU_SIZES = re.compile(r"Tried to allocate ([\d.]+ \w+)\. (GPU \d+) has a total capacity of ([\d.]+ \w+)")
+_MEMORY_FULL = re.compile(r"DefaultCPUAllocator: (?:can't allocate|not enough) memory.*", re.IGNORECASE)
+_WORKER_KILLED = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: |exited unexpectedly).*")
+_PORT_TAKEN = re.compile(r"EADDRINUSE|address already in use", re.IGNORECASE)
+_OF_SYSTEM = re.compile(r"\[Errno (\d+)\] [^:\n]*(?:: '([^'\n]*)')?")
+
+_LESS_ON_GPU = (
+    "lower --data.batch_size (--trainer.accumulate_grad_batches 2 makes up for half of it), or add "
+    "--trainer.precision bf16-mixed; `lightning doctor` says how many clips fit"
+)
+_LESS_OF_A_TOOL = "ask for less at once (--block_seconds, --num_clips, --seconds), or add --device cpu"
+_LESS_MEMORY = "lower --data.batch_size or --data.workers, or close other programs"
+_ANOTHER_PORT = "leave MASTER_PORT out of the environment, which takes a free one, or give another number"
+_OF_SYSTEM_ANSWERS = {
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        "give a path that you may read and write, or change its permissions",
+    ),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT),
+        "free some space, or write elsewhere (--runs_dir or --output); what was finished before is whole",
+    ),
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE), "allow more with `ulimit -n 4096`, or lower --data.workers"
+    ),
+    errno.ENOMEM: _LESS_MEMORY,
+    errno.EADDRINUSE: _ANOTHER_PORT,
+}
+
+
+def answer(error: BaseException, is_training: bool = True) -> Answer | None:
+    """What is wrong and what to do, or None if nobody could foresee it.
+
+    Args:
+        error: What was raised; also in another process, with its text in this one's.
+        is_training: Whether a verb of the Trainer raised it.
+    """
+    text = str(error)
+    if isinstance(error, OSError):
+        return _of_system(error)
+    if _GPU_FULL.search(text) or type(error).__name__ == "OutOfMemoryError":
+        return Answer(_gpu_full(text), _LESS_ON_GPU if is_training else _LESS_OF_A_TOOL)
+    if isinstance(error, MemoryError) or _MEMORY_FULL.search(text):
+        reason = _MEMORY_FULL.search(text)
+        return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", _LESS_MEMORY)
+    if found := _WORKER_KILLED.search(text):
+        return Answer(f"{found[0].strip()} Most likely memory is full", _LESS_MEMORY)
+    if _PORT_TAKEN.search(text):
+        port = re.search(r"port[:=] ?(\d+)", text)
+        return Answer(
+            f"Another program listens on port {port[1] if port else os.environ.get('MASTER_PORT', '')}, "
+            "where the processes of this training would meet",
+            _ANOTHER_PORT,
+        )
+    return None
+
+
+def _gpu_full(text: str) -> str:
+    sizes = _GPU_SIZES.search(text)
+    if sizes is None:
+        return f"The GPU's memory is full ({text.partition(chr(10))[0]})"
+    return f"The GPU's memory is full: {sizes[1]} more were needed, and {sizes[2]} has {sizes[3]} in all"
+
+
+def _of_system(error: OSError) -> Answer | None:
+    """An error of the operating system; one of a process that loads data has its number in the text alone."""
+    found = _OF_SYSTEM.search(str(error))
+    number = error.errno or (int(found[1]) if found else 0)
+    remedy = _OF_SYSTEM_ANSWERS.get(number)
+    if remedy is None:
+        return None
+    path = error.filename or (found[2] if found else None)
+    return Answer(f"{os.strerror(number)}{f': {path}' if path else ''}", remedy)
+
+
+def request() -> str:
+    """The line below the traceback of a bug: where to report it."""
+    try:
+        addresses = metadata(DISTRIBUTION).get_all("Project-URL") or []
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        addresses = []
+    where = f" at {addresses[0].partition(', ')[2]}" if addresses else ""
+    return (
+        f"This was not foreseen. Unless code of your own is at fault, please report it{where}, with all that "
+        "the same command prints with --debug"
+    )
