@@ -20,6 +20,7 @@ from lightning_modules.checkpoints.hub import fetched, uploaded
 from lightning_modules.checkpoints.repository import write_repository
 from lightning_modules.errors import OptionError
 from lightning_modules.runs.config import model_section
+from lightning_modules.runs.experiments import experiment_file
 
 
 class AudioModel(Protocol):
@@ -365,7 +366,7 @@ class GenerativeModule(pl.LightningModule):
         """Build the model of an experiment file, untrained, as `lightning fit --config` does.
 
         Args:
-            path: E.g. `experiments/vae.yaml`.
+            path: E.g. `experiments/vae.yaml`; `vae` finds it from any folder.
             trust: Packages whose classes may be built beside the program's own and that of this class.
 
         Returns:
@@ -376,7 +377,7 @@ class GenerativeModule(pl.LightningModule):
             RunError: If the file cannot be read, or describes no model.
             CheckpointError: If its model cannot be built.
         """
-        description = model_section(Path(path))
+        description = model_section(Path(experiment_file(str(path))))
         package = cls.__module__.partition(".")[0]
         return instantiate(description, cls, f"model of {path}", (package, *trust))
 

@@ -80,7 +80,11 @@ def main(args: list[str] | None = None) -> None:
 
 def run_verb(arguments: list[str]) -> None:
     """Hand over to the verb's module; imports happen here, so that help and mistakes are quick."""
+    from lightning_modules.runs.experiments import with_experiment_files
+
     verb = arguments[0]
+    if verb in TRAINER_VERBS:
+        arguments = with_experiment_files(arguments)
     let_named_modules_be_imported(arguments)
     if verb in tool_verbs():
         from lightning_modules.cli.help import tool_parser

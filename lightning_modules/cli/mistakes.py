@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 import jsonargparse
 
 from lightning_modules.errors import OptionError
+from lightning_modules.runs.experiments import experiment_names
 
 ROOMS = (
     "lightning_modules",
@@ -229,16 +230,13 @@ def _no_file(message: str, option: str) -> Answer | None:
         return Answer("-config has one hyphen", "write --config")
     folder = path.parent if path.parent.is_dir() else Path()
     near = nearest(path.name, [each.name for each in folder.iterdir()])
+    known = nearest(str(path.with_suffix("")), experiment_names("**/*"))
     remedy = (
-        f"did you mean {folder / near}?"
-        if near
-        else f"there are {', '.join(_experiments()) or 'no experiments here'}"
+        f"did you mean {folder / near if near else known}?"
+        if near or known
+        else f"there are {', '.join(experiment_names())}"
     )
     return Answer(f"{option} {path}: no such file", remedy)
-
-
-def _experiments() -> list[str]:
-    return [str(each) for each in sorted(Path("experiments").glob("*.yaml"))]
 
 
 def _value(message: str, option: str) -> Answer | None:

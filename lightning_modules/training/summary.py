@@ -64,10 +64,12 @@ def summary_lines(trainer: pl.Trainer, took: str, max_figures: int) -> list[tupl
         lines.append(("Continue", f"lightning fit --ckpt_path {shlex.quote(str(last))} --trainer.{limit} N"))
     for logger in trainer.loggers:
         where = getattr(logger, "where", None)  # of RunWandbLogger
-        if where and getattr(logger, "is_offline", False):
+        if not isinstance(where, str):  # the stand-in of `fast_dev_run` has a function under every name
+            continue
+        if getattr(logger, "is_offline", False):
             quoted = shlex.quote(where)
             lines += [("Curves", f"wandb leet {quoted}"), ("Upload", f"wandb sync {quoted}")]
-        elif where:
+        else:
             lines.append(("Curves", where))
     return lines
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from lightning_modules.errors import SweepError
+from lightning_modules.runs.experiments import experiment_file
 
 if TYPE_CHECKING:
     import optuna
@@ -48,7 +49,7 @@ def run(options: jsonargparse.Namespace) -> None:
 
     if options.count < 1:
         raise SweepError(f"--count is {options.count}", "give at least 1")
-    plan = load_sweep(options.file, options.method)
+    plan = load_sweep(Path(experiment_file(str(options.file))), options.method)
     folder = options.sweeps_dir / checked_name(options.name or plan.name)
     sweep = LocalSweep(plan, folder, shlex.split(options.options), options.seed, options.max_failures)
     show(plan, sweep.run(options.count), folder)

@@ -25,6 +25,13 @@ MISTAKES = {
         "--config experiments/vea.yaml: no such file",
         "did you mean experiments/vae.yaml?",
     ),
+    "fit --config vea": ("--config vea: no such file", "did you mean vae?"),
+    "fit --config hardware/gpo": ("--config hardware/gpo: no such file", "did you mean hardware/gpu?"),
+    "fit --config quartet": (
+        "--config quartet: no such file",
+        "there are note_prior, transcriber, vae, vae_44k, vae_500, wavegan, wavegan_conditional, "
+        "wavegan_notes",
+    ),
     FIT + "--max_steps 10": (
         "--max_steps is no option of `lightning fit`",
         "did you mean --trainer.max_steps?",

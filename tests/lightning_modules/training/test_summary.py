@@ -8,6 +8,7 @@ import soundfile
 from toy_experiment import ToyModule
 from toy_fit import fit
 
+from lightning_modules.cli import main
 from lightning_modules.training.run_checkpoint import RunCheckpoint
 from lightning_modules.training.summary import RunSummary
 
@@ -26,6 +27,15 @@ def test_summary_says_what_comes_next(
     assert "Listen:    run/samples/step_000008\n" in text
     assert "Test:      lightning test --ckpt_path run/checkpoints/best.ckpt\n" in text
     assert "Continue:  lightning fit --ckpt_path run/checkpoints/last.ckpt --trainer.max_epochs N" in text
+
+
+def test_a_run_of_one_batch_ends_in_words_too(
+    toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["fit", "--config", str(toy_yaml), "--trainer.fast_dev_run", "true"])
+    _, run, *rest = capsys.readouterr().out.partition("Run:")
+    assert run and "1 epoch, 1 steps" in rest[0] and "Curves" not in rest[0]
 
 
 def test_samples_without_notes_are_called_noise(tmp_path, monkeypatch, capsys):
