@@ -155,6 +155,14 @@ def renders_notes(model: object) -> TypeGuard[RendersNotes]:
     return has(model, RendersNotes)
 
 
+COMMANDS = (
+    (can_sample, "generate {} --num_clips 4"),
+    (can_reconstruct, "reconstruct {} piano.wav"),
+    (renders_notes, "render {} piece.mid"),
+)
+"""What the command line does with a model that can."""
+
+
 def can_resynthesise(model: object) -> bool:
     """Whether a model makes a version of its own of each clip of a batch; see `resynthesise`."""
     return can_reconstruct(model) or renders_notes(model)
@@ -340,7 +348,8 @@ class GenerativeModule(pl.LightningModule):
         """
         content = describe_module(self, GenerativeModule)
         content["data"] = content["data"] or self.trained_data
-        card = model_card(name or Path(folder).name, content, self.trained_steps, _scores_of(run))
+        commands = [command for can, command in COMMANDS if can(self)]
+        card = model_card(name or Path(folder).name, content, self.trained_steps, _scores_of(run), commands)
         write_repository(Path(folder), content, self.state_dict(), self.trained_steps, card)
 
     def push_to_hub(self, name: str, run: str | Path | None = None, private: bool = False) -> str:

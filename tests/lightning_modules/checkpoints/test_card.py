@@ -4,6 +4,8 @@ import pytest
 
 from lightning_modules.checkpoints.card import model_card
 
+CONTENT = {"module": {"class_path": "lightning_modules.VAE"}, "sample_rate": 16_000, "channels": 2}
+
 
 @pytest.mark.parametrize(
     ("release", "text", "licence"),
@@ -14,8 +16,34 @@ from lightning_modules.checkpoints.card import model_card
     ],
 )
 def test_the_licence_follows_the_data(release: str, text: str, licence: str | None) -> None:
-    content = {"module": {"class_path": "lightning_modules.VAE"}, "sample_rate": 16_000, "channels": 2}
-    card = model_card("user/piano", {**content, "data": {"release": release}}, None)
+    card = model_card("user/piano", {**CONTENT, "data": {"release": release}}, None)
     assert text in card and ("license:" in card) == (licence is not None)
-    assert "VAE: 16,000 Hz, 2 channel(s), an unknown number of steps." in card
+    assert "A model of piano sound: VAE, stereo at 16,000 Hz.\n" in card
     assert "Scores" not in card
+
+
+def test_scores_are_a_table_with_a_column_for_each_that_is_judged() -> None:
+    distance = {"name": "log_mel_distance", "unit": "dB", "better": "lower"}
+    scores = [
+        {**distance, "of": "samples", "value": 4, "low": 3.5, "high": 4.5},
+        {**distance, "of": "reconstructions", "value": 1.96713},
+        {"name": "rate", "of": "floor", "value": 0.5, "unit": ""},
+        {"name": "undefined", "of": "floor", "value": None},
+    ]
+    card = model_card("piano", CONTENT, 1200, scores)
+    assert (
+        "| score | reconstructions | samples | real clips |\n"
+        "| --- | --- | --- | --- |\n"
+        "| `log_mel_distance` ↓ | 1.967 dB | 4 ± 0.5 dB |  |\n"
+        "| `rate` |  |  | 0.5 |\n"
+        "\n↓ lower"
+    ) in card
+    assert "trained for 1,200 steps." in card
+
+
+def test_commands_of_a_repository_begin_with_fetching_it() -> None:
+    commands = ["render {} piece.mid"]
+    card = model_card("user/piano", CONTENT, None, commands=commands)
+    assert "```sh\nhf download user/piano --local-dir piano\nlightning render piano piece.mid\n```\n" in card
+    assert "```sh\nlightning render piano piece.mid\n```\n" in model_card("piano", CONTENT, 1, (), commands)
+    assert "```sh" not in model_card("piano", CONTENT, None)

@@ -38,9 +38,11 @@ def test_there_and_back_without_a_difference(hub: HubServer, tmp_path: Path) -> 
     card = hub.repositories["user/piano"]["README.md"].decode()
     for text in (
         "license: cc-by-nc-sa-4.0",
-        "VAE: 8,000 Hz, 1 channel(s), 1,200 steps.",
-        "Recordings: 962 for train.",
-        "| log_mel_distance | reconstructions | 3.512 dB |",
+        "VAE, mono at 8,000 Hz, trained for 1,200 steps.",
+        "MAESTRO](https://magenta.tensorflow.org/datasets/maestro) v3.0.0, which",
+        "Recordings: 962 to train on.",
+        "| `log_mel_distance` | 3.512 dB |",
+        "lightning reconstruct piano piano.wav",
         'GenerativeModule.from_pretrained("user/piano")',
     ):
         assert text in card
