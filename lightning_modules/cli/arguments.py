@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from datamodules.files import whole_file
 from lightning_modules.audio.files import AudioSink, WrittenAudio, shown
-from lightning_modules.errors import OptionError, RunError
+from lightning_modules.errors import AudioFileError, OptionError, RunError
 from lightning_modules.runs.folder import checkpoint_in, free_path, new_folder, run_of_checkpoint
 
 if TYPE_CHECKING:
@@ -192,6 +192,41 @@ class OutputFolder:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = path.stat().st_size
         self.files.append({"file": path.name, "num_bytes": size, "sha256": digest, **facts})
+
+    def make_each(
+        self,
+        module: "GenerativeModule",
+        files: Sequence[str],
+        make: Callable[[Path], str],
+        **facts: Any,  # noqa: ANN401 (JSON)
+    ) -> None:
+        """Make something of each input file that can be used, then write the manifest.
+
+        Args:
+            module: What makes it.
+            files: Paths.
+            make: Writes what is made of one file, and returns a line about it.
+            facts: More for the manifest.
+
+        Raises:
+            AudioFileError: After the others were written, of all files that could not be used.
+        """
+        failures: dict[str, AudioFileError] = {}
+        for name in files:
+            try:
+                print(make(Path(name)))
+            except AudioFileError as error:
+                failures[name] = error
+                print(f"{shown(name)}  FAILED")
+        failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
+        self.write_manifest(module, **facts, failed=failed)
+        if self.files:
+            print(f"{len(self.files)} of {len(files)} file(s) in {shown(self.path)}")
+        if failures:
+            raise AudioFileError(
+                "\n".join(error.problem for error in failures.values()),
+                "; ".join(dict.fromkeys(error.remedy for error in failures.values())),
+            )
 
     def write_manifest(self, module: "GenerativeModule", **facts: Any) -> None:  # noqa: ANN401 (JSON)
         """Write what was made, from which model, with which options."""

@@ -54,22 +54,12 @@ def run(options: jsonargparse.Namespace) -> None:
         print("This model looks at the whole of a file: each is held in memory at once.")
     with OutputFolder("reconstruct", options) as folder:
         folder.reserved = {f"{Path(name).stem}.wav" for name in options.files}
-        failures = {}
-        for name in options.files:
-            try:
-                print(reconstruct_one(reconstructor, folder, Path(name), options))
-            except AudioFileError as error:
-                failures[name] = error
-                print(f"{shown(name)}  FAILED")
-        folder.write_manifest(
+        folder.make_each(
             module,
+            options.files,
+            lambda path: reconstruct_one(reconstructor, folder, path, options),
             context_samples=reconstructor.context_samples,
-            failed=[{"source": name, "problem": error.problem} for name, error in failures.items()],
         )
-        if folder.files:
-            print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
-        if failures:
-            raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
 
 
 def sound_files(path: Path) -> list[Path]:
@@ -103,8 +93,3 @@ def reconstruct_one(
     distance, ratio = scores["log_mel_distance"], scores["si_sdr"]
     figures = f"log-mel distance {distance:.2f} dB  SI-SDR {ratio:.2f} dB"
     return f"{shown(written.file)}  {written.seconds:.2f} s  {figures}"
-
-
-def remedies(failures: dict[str, AudioFileError]) -> str:
-    """The remedies of all failures, each once."""
-    return "; ".join(dict.fromkeys(error.remedy for error in failures.values()))

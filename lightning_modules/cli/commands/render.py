@@ -15,7 +15,7 @@ import jsonargparse
 
 from lightning_modules.audio.files import shown
 from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
-from lightning_modules.errors import ExperimentError, OptionError
+from lightning_modules.errors import AudioFileError, OptionError
 
 if TYPE_CHECKING:
     from lightning_modules.cli.rendering import PieceRenderer
@@ -62,21 +62,7 @@ def run(options: jsonargparse.Namespace) -> None:
     module = open_module(options)
     renderer = PieceRenderer(module, options.block_seconds)
     with OutputFolder("render", options) as folder:
-        failures: dict[str, ExperimentError] = {}
-        for name in options.files:
-            try:
-                print(render_one(renderer, folder, Path(name), options))
-            except ExperimentError as error:
-                failures[name] = error
-                print(f"{shown(name)}  FAILED")
-        failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
-        folder.write_manifest(module, failed=failed)
-        if folder.files:
-            print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
-        if failures:
-            problems = "\n".join(error.problem for error in failures.values())
-            remedies = "; ".join(dict.fromkeys(error.remedy for error in failures.values()))
-            raise OptionError(problems, remedies)
+        folder.make_each(module, options.files, lambda path: render_one(renderer, folder, path, options))
 
 
 def check_options(options: jsonargparse.Namespace) -> None:
@@ -103,7 +89,7 @@ def render_one(
     try:
         played = on_the_keyboard(played, options.leave_out)
     except OptionError as error:
-        raise OptionError(f"{shown(path)}: {error.problem}", error.remedy) from error
+        raise AudioFileError(f"{shown(path)}: {error.problem}", error.remedy) from error
     num_samples, began = renderer.num_samples(played, options.ring_seconds), time.perf_counter()
     module = renderer.module
     with folder.sink(f"{path.stem}.{options.format}", module.sample_rate, module.channels) as sink:

@@ -15,8 +15,6 @@ import jsonargparse
 
 from lightning_modules.audio.files import AudioSource, shown
 from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
-from lightning_modules.cli.commands.reconstruct import remedies
-from lightning_modules.errors import AudioFileError
 
 if TYPE_CHECKING:
     from lightning_modules.networks.transcriber import Transcriber
@@ -44,19 +42,11 @@ def run(options: jsonargparse.Namespace) -> None:
     module = open_module(options)
     transcriber = transcriber_of(module)
     with OutputFolder("transcribe", options) as folder:
-        failures = {}
-        for name in options.files:
-            try:
-                print(transcribe_one(transcriber, folder, Path(name), options.block_seconds))
-            except AudioFileError as error:
-                failures[name] = error
-                print(f"{shown(name)}  FAILED")
-        failed = [{"source": name, "problem": error.problem} for name, error in failures.items()]
-        folder.write_manifest(module, failed=failed)
-        if folder.files:
-            print(f"{len(folder.files)} of {len(options.files)} file(s) in {shown(folder.path)}")
-        if failures:
-            raise AudioFileError("\n".join(error.problem for error in failures.values()), remedies(failures))
+        folder.make_each(
+            module,
+            options.files,
+            lambda path: transcribe_one(transcriber, folder, path, options.block_seconds),
+        )
 
 
 def transcribe_one(transcriber: "Transcriber", folder: OutputFolder, path: Path, block_seconds: float) -> str:

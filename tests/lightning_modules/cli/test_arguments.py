@@ -118,3 +118,24 @@ def test_a_result_never_gets_the_name_of_another_input(tmp_path: Path):
             sink.write(np.zeros((1, 8), np.float32))
         names.append(sink.path.name)
     assert names == ["x--1.wav", "x--3.wav", "x--2.wav"]
+
+
+def test_files_that_cannot_be_used_are_told_together_after_the_others(tmp_path: Path, capsys):
+    folder = OutputFolder("render", parsed("x.ckpt", "--output", tmp_path / "out"))
+
+    def make(path: Path) -> str:
+        if path.stem != "good":
+            raise AudioFileError(f"{path} is {path.stem}", "give another file")
+        return folder.write_bytes("good.bin", b"content", {})
+
+    with pytest.raises(AudioFileError) as refused:
+        folder.make_each(make_wavegan(), ["bad.mid", "good.mid", "worse.mid"], make, tempo=2)
+    assert (refused.value.problem, refused.value.remedy) == (
+        "bad.mid is bad\nworse.mid is worse",
+        "give another file",
+    )
+    manifest = json.loads((folder.path / "manifest.json").read_text())
+    assert (manifest["tempo"], [each["file"] for each in manifest["files"]]) == (2, ["good.bin"])
+    assert manifest["failed"][1] == {"source": "worse.mid", "problem": "worse.mid is worse"}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["bad.mid  FAILED", "good.bin", "worse.mid  FAILED", f"1 of 3 file(s) in {folder.path}"]
