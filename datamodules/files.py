@@ -247,6 +247,22 @@ def lock_file_in_turn(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def locked_in_turn(path: Path) -> Iterator[None]:
+    """Do something while no other process of this machine does it that locks the same existing file.
+
+    Nothing is written, so that the file may be anybody's. Where its file system has no locks, nobody waits.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
+    with open(path, "rb") as file:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def living_holder(path: Path) -> str:
     """What a lock's file says of its holder; empty if that process does not run any more, as far as known."""
     holder = _holder(path)

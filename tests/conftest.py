@@ -36,6 +36,11 @@ def pytest_configure() -> None:
         require_pair(is_sure=True)
     except InstallationError as error:
         pytest.exit(str(error), returncode=1)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # whoever comes first compiles it, the others wait; two at once would end by a segmentation fault
+        from lightning_modules.metrics.onsets import import_librosa
+
+        import_librosa()
 
 
 LONGEST_FIRST = ("notebooks", "test_readme.py", "integration")

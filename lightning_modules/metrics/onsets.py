@@ -1,7 +1,14 @@
 """Onsets of notes heard in audio, and their F-score."""
 
+import importlib.util
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
+
+from datamodules.files import locked_in_turn
 
 TOLERANCE_SECONDS = 0.05
 HOP_SECONDS = 0.01
@@ -19,14 +26,29 @@ def detect_onsets(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np
     Returns:
         Increasing times in seconds; none in silence.
     """
-    # a second to import, and needed at test only
-    import librosa
-
     if not np.isfinite(waveform).all() or np.abs(waveform).max(initial=0.0) < 1e-4:
         return np.zeros(0)
     hop = max(round(HOP_SECONDS * sample_rate), 1)
-    onsets = librosa.onset.onset_detect(y=waveform, sr=sample_rate, hop_length=hop, units="time")
+    # seconds to import, and needed at test only
+    onsets = import_librosa().onset.onset_detect(y=waveform, sr=sample_rate, hop_length=hop, units="time")
     return np.asarray(onsets, dtype=np.float64)
+
+
+def import_librosa() -> ModuleType:
+    """Import librosa with all that it compiles, one process of this machine at a time.
+
+    Its first import after an installation compiles for half a minute, and keeps the result for all that come
+    later. Two processes that do so at once leave parts that do not fit each other, since numba names them by
+    the order in which each process compiled: a call then ends the process by a segmentation fault, also of
+    every later one (numba 0.68).
+    """
+    found = importlib.util.find_spec("librosa")
+    origin = found.origin if found is not None else None
+    with locked_in_turn(Path(origin)) if origin is not None else nullcontext():
+        import librosa
+        import librosa.onset
+        import librosa.util.utils
+    return librosa
 
 
 def onset_f_score(reference: NDArray[np.float64], estimate: NDArray[np.float64]) -> float:

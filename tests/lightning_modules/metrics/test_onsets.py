@@ -1,5 +1,10 @@
 """Onsets of sounds whose onsets are known."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,3 +47,30 @@ def test_nothing_is_heard_in_silence_and_in_nan(waveform):
 def test_a_chord_is_one_onset_and_what_began_before_is_none():
     onsets = np.array([-0.5, 1.0, 1.01, 1.02, 1.5, 4.0])
     np.testing.assert_allclose(chord_onsets(onsets, 4.0), [1.0, 1.5])
+
+
+HEARS = """
+import sys, time
+from pathlib import Path
+import numba, numpy
+import librosa
+from lightning_modules.metrics.onsets import detect_onsets
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
+for place in range(number):  # numba counts what a process compiles
+    numba.njit(lambda x: x)(place)
+(folder / sys.argv[2]).touch()
+while len(list(folder.iterdir())) < 2:
+    time.sleep(0.001)
+detect_onsets(numpy.random.default_rng(0).standard_normal(16_000).astype(numpy.float32), 16_000)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_may_compile_librosa_at_once(tmp_path: Path):
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    commands = [[sys.executable, "-c", HEARS, str(ready), number] for number in ("0", "3")]
+    started = [subprocess.Popen(command, env=environment) for command in commands]
+    assert [process.wait(timeout=300) for process in started] == [0, 0]
+    assert subprocess.run(commands[0], env=environment).returncode == 0
