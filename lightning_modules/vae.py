@@ -21,7 +21,7 @@ from lightning_modules.errors import OptionError
 from lightning_modules.losses.adversary import Adversary
 from lightning_modules.losses.elbo import ELBO, free_bits, importance_weighted_bound
 from lightning_modules.losses.spectral import SpectralLoss
-from lightning_modules.losses.terms import Term, weighted_sum
+from lightning_modules.losses.terms import Term, balanced_loss, weighted_sum
 from lightning_modules.metrics.active_units import ActiveUnits
 from lightning_modules.metrics.rates import kilobits_per_second
 from lightning_modules.networks.coarse_generator import CoarseGenerator
@@ -95,8 +95,9 @@ class VAE(LatentModule):
         checkpoint: Of a VAE of the same networks, whose weights a new run starts from; read by `fit` alone.
         adversary: Critics that the decoder trains against, or None. Needs a `checkpoint` to start from.
         critic_optimizer: Makes their optimiser.
-        adversarial_weight: Weight of their loss in that of the decoder.
-        feature_matching_weight: Weight of the distance between their maps of output and recording.
+        adversarial_weight: How much their loss moves the decoder's output beside likelihood and spectral term
+            (`balanced_loss`).
+        feature_matching_weight: The same for the distance between their maps of output and recording.
 
     Raises:
         OptionError: If the parts do not fit each other; the text names both.
@@ -335,11 +336,14 @@ class VAE(LatentModule):
             {
                 "negative_log_likelihood": Term(1.0, -likelihood),
                 **self._spectral_term(waveform, output),
-                "generator_adversarial": Term(self.adversarial_weight, judgement.adversarial),
-                "feature_matching": Term(self.feature_matching_weight, judgement.feature_matching),
             }
         )
-        take_step(self, decoder_optimizer, loss)
+        terms = {
+            "generator_adversarial": Term(self.adversarial_weight, judgement.adversarial),
+            "feature_matching": Term(self.feature_matching_weight, judgement.feature_matching),
+        }
+        take_step(self, decoder_optimizer, balanced_loss(loss, terms, output))
+        figures |= {name: term.value.detach() for name, term in terms.items()}
         self.untoggle_optimizer(decoder_optimizer)
         self.log_training("loss", loss, figures)
         step_schedulers(self)

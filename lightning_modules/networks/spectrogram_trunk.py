@@ -14,8 +14,9 @@ from lightning_modules.numerics.precision import full_precision
 
 DILATIONS = (1, 2, 4)
 """In time, of the layers that halve the number of bins."""
-_SMALLEST_POWER = 1e-8
-"""Of a bin, for the slope of the compression; a full-scale sine has some 100."""
+_SMALLEST_POWER = 1e-6
+"""Of a bin, for the slope of the compression; a full-scale sine has some 100, the noise of recordings less
+than this, and would have all the gradient without it."""
 
 
 class SpectrogramCritic(nn.Module):
