@@ -92,7 +92,10 @@ class TrainerCLI(LightningCLI):
         OmegaConf.register_resolver("auto_precision", auto_precision, replace=True)
         # 60 lines of options would hide the one line that says what is wrong; `fit --help` lists them
         usage = "lightning %s [--config FILE.yaml …] [--KEY VALUE …]"
-        return cls(
+        verbs = LightningCLI.subcommands()
+        # a parser takes a while to build: that of the verb is enough
+        needed = {arguments[0]: verbs[arguments[0]]} if arguments[0] in verbs else verbs
+        return type(cls.__name__, (cls,), {"subcommands": staticmethod(lambda: needed)})(
             GenerativeModule,
             pl.LightningDataModule,
             subclass_mode_model=True,
@@ -110,7 +113,7 @@ class TrainerCLI(LightningCLI):
                         "epilog": OPTIONS_ELSEWHERE.format(verb=verb),
                         "formatter_class": HelpFormatter,
                     }
-                    for verb in LightningCLI.subcommands()
+                    for verb in needed
                 },
             },
             seed_everything_default=0,

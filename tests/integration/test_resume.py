@@ -185,10 +185,15 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     ("options", "message"),
     [
         (["--data.sample_rate", "4000"], "sample_rate is 8000, but that of the model"),
-        (["--model", "toy_experiment.OtherModule"], "whose class is toy_experiment.ToyModule"),
-        (["--model.optimizer", "torch.optim.Adam"], "another optimiser"),
-        (["--trainer.fast_dev_run", "true", "--trainer.max_epochs", "9"], "leave out one of them"),
         ([], None),  # nothing left to train
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (["--model", "toy_experiment.OtherModule"], "whose class is toy_experiment.ToyModule"),
+                (["--model.optimizer", "torch.optim.Adam"], "another optimiser"),
+                (["--trainer.fast_dev_run", "true", "--trainer.max_epochs", "9"], "leave out one of them"),
+            )
+        ),
     ],
 )
 def test_a_start_that_trains_nothing_changes_nothing(

@@ -73,7 +73,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("how", ["bytes", "files", "read-only"])
+@pytest.mark.parametrize(
+    "how", ["bytes", *(pytest.param(how, marks=pytest.mark.slow) for how in ("files", "read-only"))]
+)
 def test_training_goes_on_and_keeps_the_last_good_checkpoint(
     how: str, disk: Path, toy_yaml: Path, monkeypatch: pytest.MonkeyPatch, recwarn
 ) -> None:

@@ -32,6 +32,7 @@ for workers in (0, 1):
 """
 
 
+@pytest.mark.slow
 def test_a_cache_that_shrinks(tiny_release: Path, tmp_path: Path) -> None:
     """Reading beyond the end of a file that is mapped into memory would kill the process."""
     here = Path(__file__).parents[1]

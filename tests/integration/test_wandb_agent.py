@@ -119,6 +119,7 @@ def test_wandb_agent_drives_four_runs_by_the_command_line(server: WandbServer) -
     check(server, runs=4)
 
 
+@pytest.mark.slow
 def test_wandb_agent_drives_runs_in_this_process(server: WandbServer) -> None:
     """The agent for notebooks: it fetches what to run in the same way, and calls a function."""
     sweep = wandb.sweep(SWEEP)

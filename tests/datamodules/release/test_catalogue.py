@@ -160,6 +160,7 @@ def test_tables_made_to_harm(tmp_path: Path, text: str, suffix: str, pattern: st
         read_text(tmp_path, text, suffix)
 
 
+@pytest.mark.slow
 def test_a_table_of_too_many_rows(tmp_path: Path) -> None:
     rows = (f"C,T {number},train,2009,{number}.mid,{number}.wav,1\n" for number in range(100_001))
     with pytest.raises(ReleaseError, match="more than 100,000 rows"):

@@ -172,7 +172,11 @@ MODEL_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("problem", MODEL_FAULTS)
+@pytest.mark.parametrize(
+    "problem",
+    # those of critics take the most steps
+    [pytest.param(name, marks=pytest.mark.slow if "critic" in name else ()) for name in MODEL_FAULTS],
+)
 def test_a_planted_fault_is_found(tmp_path, capsys, problem):
     make, fault = MODEL_FAULTS[problem]
     steps = 101 if problem.startswith("critic") else 51  # a critic is judged by twenty looks
@@ -189,7 +193,14 @@ def test_a_planted_fault_is_found(tmp_path, capsys, problem):
     )
 
 
-@pytest.mark.parametrize(("make", "grace_steps"), [(make_vae, 30), (make_gan, 30), (make_vocoder, 45)])
+@pytest.mark.parametrize(
+    ("make", "grace_steps"),
+    [
+        (make_vae, 30),
+        pytest.param(make_gan, 30, marks=pytest.mark.slow),
+        pytest.param(make_vocoder, 45, marks=pytest.mark.slow),
+    ],
+)
 def test_healthy_training_trips_nothing(tmp_path, capsys, make, grace_steps):
     fit(tmp_path, make(), watch(grace_steps=grace_steps))
     assert findings(tmp_path) == []

@@ -81,6 +81,7 @@ def test_reconstruction_of_the_vae():
 
 
 @needs_onnx
+@pytest.mark.slow
 def test_the_generator_of_the_wavegan_and_the_command(tmp_path, capsys):
     module = make_wavegan()
     path = save(module, tmp_path / "wavegan.ckpt")

@@ -46,7 +46,7 @@ def train(folder: Path, *callbacks: pl.Callback, fused: bool = False) -> tuple[G
     return model, [float(row["train/loss"]) for row in rows]
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_losses_are_the_same(tmp_path: Path, backend: str) -> None:
     """To rounding: a traced backward pass adds gradients up in another order."""
     plain, losses = train(tmp_path / "plain")
