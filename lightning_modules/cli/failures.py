@@ -13,6 +13,10 @@ _GPU_SIZES = re.compile(r"Tried to allocate ([\d.]+ \w+)\. (GPU \d+) has a total
 _MEMORY_FULL = re.compile(r"DefaultCPUAllocator: (?:can't allocate|not enough) memory.*", re.IGNORECASE)
 _WORKER_KILLED = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: |exited unexpectedly).*")
 _PORT_TAKEN = re.compile(r"EADDRINUSE|address already in use", re.IGNORECASE)
+_NOT_LOGGED = re.compile(
+    r"Early stopping conditioned on metric `(.+?)` which is not available.*any of the following: (.*)",
+    re.DOTALL,
+)
 _OF_SYSTEM = re.compile(r"\[Errno (\d+)\] [^:\n]*(?:: '([^'\n]*)')?")
 
 _LESS_ON_GPU = (
@@ -22,6 +26,7 @@ _LESS_ON_GPU = (
 _LESS_OF_A_TOOL = "ask for less at once (--block_seconds, --num_clips, --seconds), or add --device cpu"
 _LESS_MEMORY = "lower --data.batch_size or --data.workers, or close other programs"
 _ANOTHER_PORT = "leave MASTER_PORT out of the environment, which takes a free one, or give another number"
+_OTHER_OPTIONS = "change or leave out what it names; `lightning doctor` shows what this machine has"
 _OF_SYSTEM_ANSWERS = {
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS),
@@ -54,6 +59,10 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
     if isinstance(error, MemoryError) or _MEMORY_FULL.search(text):
         reason = _MEMORY_FULL.search(text)
         return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", _LESS_MEMORY)
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's
+        return Answer(f"Lightning cannot work with these options: {' '.join(text.split())}", _OTHER_OPTIONS)
+    if found := _NOT_LOGGED.search(text):
+        return Answer(f"EarlyStopping watches {found[1]}, which nothing logs", f"watch one of {found[2]}")
     if found := _WORKER_KILLED.search(text):
         return Answer(f"{found[0].strip()} Most likely memory is full", _LESS_MEMORY)
     if _PORT_TAKEN.search(text):

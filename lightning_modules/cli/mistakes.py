@@ -206,9 +206,9 @@ def _missing(message: str, option: str, parser: jsonargparse.ArgumentParser) -> 
     owner = _owner(message)
     if owner is not None:
         given = f"give {', '.join(f'{option}.{name}' for name in names)}"
-        return Answer(
-            f"{option}: {owner.__name__} needs {', '.join(names)}", f"{given}, or begin with {EXPERIMENT}"
-        )
+        if option.startswith(("--model", "--data")):
+            given += f", or begin with {EXPERIMENT}"
+        return Answer(f"{option}: {owner.__name__} needs {', '.join(names)}", given)
     verb, dot, _ = names[0].partition(".")
     if not dot:
         remedy = "runs/…/checkpoints/best.ckpt" if names[0] == "checkpoint" else "--help"

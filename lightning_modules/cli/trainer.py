@@ -36,7 +36,7 @@ from lightning_modules.loggers.wandb_logger import Monitor, WandbOptions
 from lightning_modules.runs.config import SHARED_OPTIONS, explained_configs, with_links
 from lightning_modules.runs.folder import plan_run
 from lightning_modules.runs.lock import training_alone
-from lightning_modules.runs.resume import AUTO, find_checkpoint, readable_checkpoint
+from lightning_modules.runs.resume import AUTO, check_goes_on, find_checkpoint, readable_checkpoint
 from lightning_modules.training.changed_options import ChangedOptions
 from lightning_modules.training.compile import Compile
 from lightning_modules.training.exact_resume import ExactResume
@@ -45,7 +45,7 @@ from lightning_modules.training.model_table import ModelTable
 from lightning_modules.training.monitor import doubt_of_monitor
 from lightning_modules.training.progress import progress_bar
 from lightning_modules.training.record_run import RecordRun
-from lightning_modules.training.restoring import explained_restoring, explained_trainer
+from lightning_modules.training.restoring import explained_restoring
 from lightning_modules.training.run_checkpoint import RunCheckpoint
 from lightning_modules.training.summary import RunSummary
 
@@ -191,6 +191,8 @@ class TrainerCLI(LightningCLI):
             )
         if options.fall_back:
             self.checkpoint = readable_checkpoint(self.checkpoint)
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            check_goes_on(self.checkpoint)
         again = options.ckpt_path == AUTO  # even a run that was killed before its first checkpoint
         self.run = plan_run(
             str(self.subcommand), experiment, runs_dir, options.run_id, self.checkpoint, again=again
@@ -247,8 +249,7 @@ class TrainerCLI(LightningCLI):
         ]
         if trainer_options.enable_checkpointing is False or trainer_options.fast_dev_run:
             self._parser(self.subcommand).callback_keys.clear()
-        with explained_trainer():
-            return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
+        return super().instantiate_trainer(default_root_dir=str(self.run.root), **kwargs)
 
     def _doubt_monitor(self, callbacks: pl.Callback | list[pl.Callback] | None) -> None:
         """Say before data are prepared that the best checkpoint is chosen by what nothing gives."""
@@ -310,7 +311,7 @@ class TrainerCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; a run that a signal stopped ends with the status that shells expect of it."""
         try:
-            with explained_trainer(), explained_restoring(self.checkpoint):
+            with explained_restoring(self.checkpoint):
                 super()._run_subcommand(subcommand)
         except SIGTERMException as stop:
             callbacks = self.trainer.callbacks  # type: ignore[attr-defined]

@@ -15,6 +15,12 @@ from lightning_modules.runs.folder import (
 
 CONFIG_KEY = "run_config"
 """Where a checkpoint names the config that it was written under."""
+NEEDED = {
+    "optimizer_states": "optimiser state",
+    "lr_schedulers": "position of schedules",
+    "loops": "position in training",
+}
+"""What a checkpoint holds that training can go on from."""
 AUTO = "auto"
 """`--ckpt_path auto`: go on with the run `--run_id` where it stands, or start it."""
 
@@ -136,6 +142,26 @@ def config_of_checkpoint(checkpoint: Path, folder: Path) -> Path:
     ):
         return folder / name
     return latest_config(folder)
+
+
+def check_goes_on(path: Path) -> None:
+    """Make sure before anything is built that training can go on from a checkpoint.
+
+    Raises:
+        CheckpointError: If it was written without what that needs; damage is told by whoever opens it.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        missing = [what for name, what in NEEDED.items() if name not in content]
+    except Exception:
+        return
+    if missing:
+        raise CheckpointError(
+            f"{path} holds no {' and no '.join(missing)}: training cannot go on from it",
+            "give a checkpoint that was not written with save_weights_only",
+        )
 
 
 def checkpoint_step(path: Path) -> int:

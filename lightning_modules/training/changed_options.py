@@ -11,13 +11,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from lightning_modules.checkpoints.description import Difference, describe, differences
 from lightning_modules.checkpoints.file import KEY
 from lightning_modules.errors import CheckpointError
+from lightning_modules.runs.resume import NEEDED
 
 OPTIMIZER_ROOM = "torch.optim."
-NEEDED = {
-    "optimizer_states": "optimiser state",
-    "lr_schedulers": "position of schedules",
-    "loops": "position in training",
-}
 
 
 class ChangedOptions(pl.Callback):

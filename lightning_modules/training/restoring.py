@@ -1,34 +1,16 @@
-"""What goes wrong before the first step is explained in one sentence: restoring, optimisers, the Trainer."""
+"""What goes wrong before the first step is explained in one sentence: restoring, and optimisers."""
 
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 
 from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
 from lightning_modules.training import changed_options, exact_resume
 
 _FILES = tuple(module.__file__ for module in (checkpoint_connector, changed_options, exact_resume))
-
-
-@contextmanager
-def explained_trainer() -> Iterator[None]:
-    """Explain what Lightning says of options that do not fit each other or this machine.
-
-    Raises:
-        OptionError: In place of its own error.
-    """
-    try:
-        yield
-    except MisconfigurationException as error:
-        reason = " ".join(str(error).split())
-        raise OptionError(
-            f"Lightning cannot work with these options: {reason}",
-            "change or leave out what it names; `lightning doctor` shows what this machine has",
-        ) from error
 
 
 @contextmanager

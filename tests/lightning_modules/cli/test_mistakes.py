@@ -32,6 +32,10 @@ MISTAKES = {
         "there are note_prior, transcriber, vae, vae_44k, vae_500, wavegan, wavegan_conditional, "
         "wavegan_notes",
     ),
+    FIT + "--trainer.callbacks+=lightning.pytorch.callbacks.StochasticWeightAveraging": (
+        "--trainer.callbacks: StochasticWeightAveraging needs swa_lrs",
+        "give --trainer.callbacks.swa_lrs",
+    ),
     FIT + "--max_steps 10": (
         "--max_steps is no option of `lightning fit`",
         "did you mean --trainer.max_steps?",

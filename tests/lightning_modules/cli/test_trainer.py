@@ -372,6 +372,19 @@ def test_standard_checks_of_lightning_users_train(options, toy_yaml, tmp_path, m
     ("options", "message"),
     [
         (["--trainer.accelerator=gpu"], "Lightning cannot work with these options: No supported gpu"),
+        (
+            [AVERAGING.replace("0.01", "-0.01")],
+            "error: Lightning cannot work with these options: The `swa_lrs` should a positive float, or a "
+            "list of positive floats\n  What to do: change or leave out what it names",
+        ),
+        (
+            [
+                "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping",
+                "--trainer.callbacks.monitor=val/loss",
+            ],
+            "error: EarlyStopping watches val/loss, which nothing logs\n"
+            "  What to do: watch one of `train/loss`, `val/log_mel_distance`\n",
+        ),
         (["--trainer.devices=10000"], "trainer.devices is 10000, and each would be a process"),
         (["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=-1"], "Invalid learning rate: -1.0"),
         (
@@ -408,6 +421,13 @@ def test_the_last_words_of_a_run_hold(toy_yaml, tmp_path, monkeypatch, capsys):
     main([*fit, "--run_id", "three", "--checkpoint.save_weights_only=true"])
     said = capsys.readouterr().out
     assert "Continue:" not in said and "Test:" in said
+    with pytest.raises(SystemExit):
+        main(["fit", "--ckpt_path", "runs/toy/three/checkpoints/last.ckpt", *QUIET])
+    said = capsys.readouterr().err
+    assert said.endswith(
+        "last.ckpt holds no optimiser state and no position of schedules: training cannot go on from it\n"
+        "  What to do: give a checkpoint that was not written with save_weights_only\n"
+    )
 
 
 @pytest.mark.slow
