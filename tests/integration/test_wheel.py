@@ -36,7 +36,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tree)
-    subprocess.run([sys.executable, "-c", BUILD_SDIST, folder / "sdist"], cwd=tree, check=True, stdout=-3)
+    subprocess.run(
+        [sys.executable, "-c", BUILD_SDIST, folder / "sdist"], cwd=tree, check=True, stdout=subprocess.DEVNULL
+    )
     (sdist,) = (folder / "sdist").glob("*.tar.gz")
     built = wheel_of(sdist, folder / "from_sdist")
     names = [set(zipfile.ZipFile(each).namelist()) for each in (built, wheel_of(tree, folder / "from_tree"))]
