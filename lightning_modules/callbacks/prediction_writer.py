@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from datamodules.batch import Batch
+from lightning_modules.audio.files import shown
 from lightning_modules.base import GenerativeModule
 
 COLUMNS = ("file", "performance", "start_sample", "start_seconds", "num_samples", "sample_rate")
@@ -54,9 +55,10 @@ class PredictionWriter(BasePredictionWriter):
             self._rows.append((path.name, performance, start, start / rate, len(pcm), rate))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the manifest, the sign that every clip was written."""
+        """Write the manifest, the sign that every clip was written, and say where they are."""
         suffix = "" if trainer.world_size == 1 else f"_rank_{trainer.global_rank}"
         with (Path(trainer.default_root_dir) / f"manifest{suffix}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(self._rows)
+        print(f"{len(self._rows)} clip(s) in {shown(str(Path(trainer.default_root_dir) / 'clips'))}")

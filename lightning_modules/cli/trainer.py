@@ -25,7 +25,6 @@ from lightning_modules.checkpoints.allocation import AllocationLimit, allocation
 from lightning_modules.checkpoints.file import AtomicCheckpointIO, read_checkpoint
 from lightning_modules.cli import TRUST_HELP
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
-from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.cli.mistakes import AnsweringParser
 from lightning_modules.cli.run_arguments import scan_arguments, with_own_loggers, with_run_config
 from lightning_modules.errors import ExperimentError, OptionError
@@ -75,7 +74,6 @@ class TrainerCLI(LightningCLI):
     @classmethod
     def start(cls, arguments: list[str]) -> "TrainerCLI":
         """Parse `arguments`, which begin with the verb, and run it."""
-        silence_known_warnings()
         for name in lightning_modules.__all__:
             getattr(lightning_modules, name)  # imported so that class names can be given alone: --model VAE
         # `${data.init_args.sample_rate}` in an experiment file means that file's own top level, also under
