@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lightning_modules.cli import commands
 from lightning_modules.cli.installation import require_pair
+from lightning_modules.cli.known_warnings import silence_known_warnings
 from lightning_modules.cli.working_folder import let_named_modules_be_imported
 
 _OF_WORKER = re.compile(
@@ -82,6 +83,7 @@ def run_verb(arguments: list[str]) -> None:
     """Hand over to the verb's module; imports happen here, so that help and mistakes are quick."""
     from lightning_modules.runs.experiments import with_experiment_files
 
+    silence_known_warnings()
     verb = arguments[0]
     if verb in TRAINER_VERBS:
         arguments = with_experiment_files(arguments)

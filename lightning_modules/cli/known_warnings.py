@@ -25,6 +25,9 @@ _MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
     # torch.export.load reads from its own bytes, and only reads:
     # https://github.com/pytorch/pytorch/blob/v2.11.0/torch/export/pt2_archive/_package.py
     (r".*The given buffer is not writable", UserWarning),
+    # of weights that share an array, as those of wavelets; what was exported is read back and compared:
+    # https://github.com/pytorch/pytorch/blob/v2.14.0/torch/export/pt2_archive/_package_weights.py
+    (r".*No complete tensor found in the group", UserWarning),
 )
 
 
@@ -34,6 +37,10 @@ class _WithoutTips(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show `record`."""
         return "Tip: For seamless cloud" not in record.getMessage()
+
+
+def _never(record: logging.LogRecord) -> bool:
+    return False
 
 
 def silence_known_warnings() -> None:
@@ -49,4 +56,5 @@ def silence_known_warnings() -> None:
         logger.addFilter(_WithoutTips())
     # four lines at each conversion to ONNX, about operations of a package that no model here uses:
     # https://github.com/pytorch/pytorch/blob/v2.11.0/torch/onnx/_internal/exporter/_registration.py
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    # by a filter, since torch sets the levels when it is imported
+    logging.getLogger("torch.onnx._internal.exporter._registration").addFilter(_never)

@@ -15,6 +15,7 @@ from lightning_modules.cli.known_warnings import silence_known_warnings
         ("The 'train_dataloader' does not have many workers which may be a bottleneck.", UserWarning, False),
         ("Checkpoint directory /runs/x exists and is not empty.", UserWarning, False),
         ("The given buffer is not writable, and PyTorch does not support", UserWarning, False),
+        ("No complete tensor found in the group! Returning the first one.", UserWarning, False),
         ("The 'train_dataloader' does not have many workers which may be a bottleneck.", FutureWarning, True),
         ("Checkpoint directory /runs/x cannot be written.", UserWarning, True),
     ],
@@ -48,3 +49,11 @@ def test_advertisements_are_dropped_and_all_else_is_said(caplog: pytest.LogCaptu
         logger.info("GPU available: False")
         logger.removeHandler(caplog.handler)
     assert set(caplog.messages) == {"GPU available: False"}
+
+
+def test_packages_that_no_model_uses_are_not_missed_when_torch_comes_later(caplog):
+    name = "torch.onnx._internal.exporter._registration"
+    silence_known_warnings()
+    logging.getLogger(name).setLevel(logging.WARNING)  # as torch does when it is imported
+    logging.getLogger(name).warning("torchvision is not installed. Skipping torchvision::nms")
+    assert not caplog.records
