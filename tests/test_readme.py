@@ -1,10 +1,8 @@
 """Every command and the Python example of the README and of its two neighbours work (on a shorter run)."""
 
 import importlib
-import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -104,11 +102,10 @@ def test_a_model_of_ones_own_trains_and_is_scored(tiny_run_data, tmp_path, monke
     assert len(EXAMPLES[1].splitlines()) <= 30
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
     fit, test = [shlex.split(command)[1:] for command in COMMANDS if OWN_MODEL in command]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for arguments in ([*fit, *tiny_run_data, *SHORT], test):
-        command = [sys.executable, "-m", "lightning_modules", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    main([*fit, *tiny_run_data, *SHORT])
+    main(test)
+    sys.modules.pop(OWN_MODEL)
     run = tmp_path / "runs/mine/one"
     assert (run / "checkpoints/best.ckpt").is_file() and (run / "test/report.html").is_file()
     assert "log_mel_distance" in (run / "test/scores.csv").read_text()
