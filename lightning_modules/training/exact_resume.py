@@ -62,8 +62,13 @@ class ExactResume(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember the random numbers until training starts: setting up draws some."""
+        """Remember the random numbers until training starts: setting up draws some.
+
+        Raises:
+            TypeError: If the state of Lightning's loops holds something else in the place of a count.
+        """
         if trainer.state.fn == TrainerFn.FITTING:
+            check_counts(trainer.fit_loop.state_dict(), checkpoint["loops"]["fit_loop"], "fit_loop")
             self._loaded = checkpoint.get(KEY)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -139,6 +144,25 @@ class ExactResume(pl.Callback):
         position = current_position(trainer, self._logged_steps, self._validating)
         if position.total_batches:
             state_position(checkpoint["loops"]["fit_loop"], position)
+
+
+def check_counts(known: dict[str, Any], found: dict[str, Any], name: str) -> None:
+    """Compare a saved state of loops with one of a new Trainer; Lightning takes what it is given.
+
+    Args:
+        known: State as it should be, of any counts.
+        found: State from a file.
+        name: What it is of, for the error.
+
+    Raises:
+        TypeError: If a value is of another type than the known one of its name.
+    """
+    for key, value in known.items():
+        each, where = found.get(key, value), f"{name}.{key}"
+        if type(each) is not type(value):
+            raise TypeError(f"{where} is {each!r:.40}")
+        if isinstance(value, dict):
+            check_counts(value, each, where)
 
 
 def logged_steps(trainer: pl.Trainer) -> int:

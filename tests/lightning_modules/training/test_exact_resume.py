@@ -3,6 +3,7 @@
 import copy
 import io
 import random
+import re
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -16,6 +17,7 @@ from lightning_modules.training.exact_resume import (
     KEY,
     ExactResume,
     Position,
+    check_counts,
     random_state,
     restore_random_state,
     state_position,
@@ -89,3 +91,11 @@ def test_validations_draw_the_same_and_a_checkpoint_knows_the_next_draw(tmp_path
     saved = torch.load(tmp_path / "two.ckpt", weights_only=True)[KEY]
     restore_random_state(saved[0])
     assert torch.rand(()).item() == module.training_draws[2]
+
+
+@pytest.mark.parametrize("wrong", [[], None, "3", 1.5, True])
+def test_a_count_that_is_none_is_named(wrong: object) -> None:
+    known = {"epoch_progress": {"total": {"ready": 0}}, "is_last_batch": False}
+    check_counts(known, {"epoch_progress": {"total": {"ready": 3}}, "is_last_batch": True, "more": 1}, "loop")
+    with pytest.raises(TypeError, match=rf"loop.epoch_progress.total.ready is {re.escape(repr(wrong))}"):
+        check_counts(known, {"epoch_progress": {"total": {"ready": wrong}}}, "loop")
