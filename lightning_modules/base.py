@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch, NoteBatch
+from datamodules.files import read_limited
 from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.card import model_card
 from lightning_modules.checkpoints.description import check_fits, check_weights, describe_module, instantiate
 from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.checkpoints.hub import fetched, uploaded
 from lightning_modules.checkpoints.repository import write_repository
-from lightning_modules.errors import OptionError
+from lightning_modules.errors import OptionError, RunError
 from lightning_modules.runs.config import model_section
 from lightning_modules.runs.experiments import experiment_file
+
+_LARGEST_SCORES_BYTES = 2**24
 
 
 class AudioModel(Protocol):
@@ -437,9 +440,35 @@ class LatentModule(GenerativeModule, ABC):
 
 
 def _scores_of(run: str | Path | None) -> list[dict[str, Any]]:
-    """Test scores in a run's folder; none if it was not tested."""
+    """Test scores in a run's folder; none if it was not tested.
+
+    Raises:
+        RunError: If they are damaged.
+    """
     file = Path(run or "") / "test/scores.json"
-    return json.loads(file.read_text())["scores"] if run is not None and file.is_file() else []
+    if run is None or not file.is_file():
+        return []
+    try:
+        scores = json.loads(read_limited(file.resolve(), _LARGEST_SCORES_BYTES))["scores"]
+        if not isinstance(scores, list) or not all(map(_is_score, scores)):
+            raise ValueError("no table of scores")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise RunError(
+            f"{file} is damaged ({type(error).__name__}: {error})",
+            "move it away to go on without scores, or run `lightning test` again",
+        ) from error
+    return scores
+
+
+def _is_score(value: Any) -> bool:  # noqa: ANN401 (any JSON)
+    """Whether a model card can show it."""
+    if not isinstance(value, dict):
+        return False
+    texts = [value.get("name"), value.get("of"), value.get("better", ""), value.get("unit") or ""]
+    numbers = [value.get(key) for key in ("value", "low", "high")]
+    return all(isinstance(text, str) for text in texts) and all(
+        number is None or isinstance(number, int | float) for number in numbers
+    )
 
 
 load_module = GenerativeModule.load_from_checkpoint

@@ -30,6 +30,9 @@ SUSTAIN, SOSTENUTO, SOFT = PEDALS = (64, 66, 67)
 PEDAL_DOWN = 64
 """Value of a controller from which its pedal counts as down."""
 
+LONGEST_HOURS = 24.0
+"""Of a performance: what lasts longer by its own times is damaged."""
+
 
 class PedalCurve(NamedTuple):
     """Values of one pedal, each from its time on; 0 before the first.
@@ -97,7 +100,7 @@ def read_played(content: bytes, channels: Sequence[int] | None = None) -> Played
         channels: Channels to read, counted from 0; None for all.
 
     Raises:
-        ReleaseError: If they are not one.
+        ReleaseError: If they are not one, or last for days.
     """
     events, end = _timed_messages(content)
     moves: dict[int, list[list[tuple[float, int]]]] = defaultdict(lambda: [[], [], []])
@@ -132,9 +135,24 @@ def read_played(content: bytes, channels: Sequence[int] | None = None) -> Played
         at_onset[own] = np.stack([pedal.at(onset[own]) for pedal in pedals], -1)
     sounding = np.minimum(lifted, _struck_again(pitch, onset))
     sounding = np.where(np.isfinite(sounding), sounding, np.maximum(offset, end))
+    _check_length(max(sounding.max(initial=0.0), events[-1][0] if events else 0.0))
     together = [sorted(move for each in moves.values() for move in each[kind]) for kind in range(3)]
     notes = Notes(pitch, onset, offset, velocity, sounding)
     return Played(notes, _curves(together), at_onset, tuple(np.unique(channel).tolist()))
+
+
+def _check_length(seconds: float) -> None:
+    """Refuse times that no performance has: a wrong byte makes days of rest, or more than can be counted.
+
+    Raises:
+        ReleaseError: If so.
+    """
+    hours = seconds / 3600.0
+    if hours > LONGEST_HOURS:
+        raise ReleaseError(
+            f"lasts {hours:.0f} hours by its own times, which are damaged",
+            "give a standard MIDI file of type 0 or 1 of a day at most",
+        )
 
 
 def _timed_messages(content: bytes) -> "tuple[list[tuple[float, mido.Message]], float]":

@@ -119,6 +119,9 @@ def _checked(path: Path, checkpoint: Any) -> dict[str, Any]:  # noqa: ANN401 (wh
         )
     content = upgraded(content, "module", str(path))
     _check_content(path, content, checkpoint["state_dict"])
+    step = checkpoint.get("global_step")
+    if step is not None and not isinstance(step, int):
+        raise _damaged(path, "global_step")
     return {**checkpoint, KEY: content}
 
 
@@ -133,11 +136,15 @@ def _check_content(path: Path, content: dict[str, Any], weights: dict[Any, Any])
         for name, weight in weights.items()
         if not isinstance(name, str) or not isinstance(weight, torch.Tensor)
     ]
+    wrong += [] if isinstance(content.get("data"), dict | None) else ["data"]
     if wrong:
-        raise CheckpointError(
-            f"{path} is damaged: {wrong[0]} is missing, or not what it should be",
-            "use another checkpoint of the run",
-        )
+        raise _damaged(path, wrong[0])
+
+
+def _damaged(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged: {name} is missing, or not what it should be", "use another checkpoint of the run"
+    )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

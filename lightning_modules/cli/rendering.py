@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from datamodules.clips.notes import ClipNotes
 from datamodules.errors import ReleaseError
+from datamodules.files import read_limited
 from datamodules.release.notes import Notes, PedalCurve, Played, read_played
 from lightning_modules.audio.files import shown
 from lightning_modules.base import GenerativeModule, RendersNotes, renders_notes
@@ -18,7 +19,7 @@ LOWEST_KEY, HIGHEST_KEY = 21, 108
 PERCUSSION = 9
 """The channel, counted from 0, that General MIDI gives to percussion."""
 
-LONGEST_HOURS = 24.0
+_LARGEST_BYTES = 2**26
 _OTHER_FILE = "give a standard MIDI file of type 0 or 1 with notes in it"
 
 
@@ -30,10 +31,10 @@ def read_piece(path: Path, channels: Sequence[int] | None = None) -> Played:
         channels: Channels to read, counted from 0; None for all but percussion, where there are others.
 
     Raises:
-        AudioFileError: If it is missing, no MIDI file, too long, or has no notes.
+        AudioFileError: If it is missing, no MIDI file, too large or too long, or has no notes.
     """
     try:
-        content = path.read_bytes()
+        content = read_limited(path.resolve(), _LARGEST_BYTES)
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise AudioFileError(f"{shown(path)}: {problem}", "give the path of a MIDI file") from error
@@ -46,11 +47,6 @@ def read_piece(path: Path, channels: Sequence[int] | None = None) -> Played:
     if len(played.notes.pitch) == 0:
         chosen = "" if channels is None else f" in channel(s) {', '.join(str(each + 1) for each in channels)}"
         raise AudioFileError(f"{shown(path)}: a MIDI file without notes{chosen}", _OTHER_FILE)
-    hours = float(played.notes.sounding_offset.max()) / 3600.0
-    if hours > LONGEST_HOURS:
-        raise AudioFileError(
-            f"{shown(path)}: lasts {hours:.0f} hours by its own times, which are damaged", _OTHER_FILE
-        )
     return played
 
 

@@ -302,3 +302,21 @@ def test_presses_of_a_pedal_end_where_it_comes_up_or_at_the_end() -> None:
     curve = PedalCurve(np.array([0.5, 1.0, 1.5, 2.0, 3.0]), np.array([64, 127, 63, 0, 90]))
     assert curve.presses(4.0).tolist() == [[0.5, 1.5], [3.0, 4.0]]
     assert PedalCurve(np.zeros(0), np.zeros(0, dtype=np.int64)).presses(4.0).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        [key(60, 80, 2**28 - 1), key(60, 0, 1)],
+        [mido.Message("control_change", control=64, value=127, time=2**28 - 1)],
+    ],
+)
+def test_times_that_no_performance_has_are_refused(late: list[mido.Message]) -> None:
+    content = midi_bytes([key(60, 80, 0), key(60, 0, 480), *late], ticks_per_beat=96)
+    with pytest.raises(ReleaseError, match="lasts 388 hours by its own times"):
+        read_played(content)
+
+
+def test_a_late_end_of_the_file_is_no_note() -> None:
+    end = mido.MetaMessage("end_of_track", time=2**28 - 1)
+    assert read_notes(midi_bytes([key(60, 80, 0), key(60, 0, 96), end], ticks_per_beat=96)).offset == 0.5

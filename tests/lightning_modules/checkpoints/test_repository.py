@@ -11,7 +11,7 @@ import torch
 from toy_models import make_vae
 
 from lightning_modules.base import GenerativeModule
-from lightning_modules.errors import CheckpointError
+from lightning_modules.errors import CheckpointError, RunError
 
 pytest.importorskip("safetensors")
 
@@ -76,3 +76,30 @@ def test_a_damaged_description_says_so(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"cannot be read|has the format"):
         GenerativeModule.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(("name", "value"), [("data", ["mini"]), ("data", "mini"), ("global_step", "many")])
+def test_facts_of_another_type_are_refused(planted, name: str, value: object) -> None:
+    folder = planted(lambda content: content.update({name: value}))
+    with pytest.raises(CheckpointError, match=f"is damaged: {name} is missing, or not what it should be"):
+        GenerativeModule.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"scores": 1}',
+        '{"scores": [{"of": "samples"}]}',
+        '{"scores": [{"name": "fad", "of": "samples", "value": 1, "low": "a", "high": 2}]}',
+        "[" * 100_000,
+    ],
+)
+def test_damaged_scores_of_the_run_say_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/scores.json").write_text(content)
+    with pytest.raises(RunError, match=r"scores\.json is damaged .*\n.*`lightning test`"):
+        make_vae().save_pretrained(tmp_path / "piano", run=tmp_path)
+    assert not (tmp_path / "piano").exists()

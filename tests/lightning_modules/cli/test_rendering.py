@@ -1,6 +1,7 @@
 """MIDI files through a model that plays notes: what is read, arranged, refused; blocks without seams."""
 
 import io
+import os
 from pathlib import Path
 
 import mido
@@ -74,6 +75,20 @@ def test_what_cannot_be_played_is_said_in_a_sentence(tmp_path: Path, content: by
     with pytest.raises(AudioFileError, match=message) as caught:
         read_piece(path)
     assert "odd.mid" in str(caught.value)
+
+
+def test_a_pipe_or_a_device_is_no_piece(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.mid")
+    (tmp_path / "endless.mid").symlink_to("/dev/zero")
+    for name in ("pipe.mid", "endless.mid"):
+        with pytest.raises(AudioFileError, match=f"{name}: no regular file"):
+            read_piece(tmp_path / name)
+
+
+def test_a_link_to_a_piece_is_followed(piece: Path):
+    link = piece.with_name("link.mid")
+    link.symlink_to(piece)
+    assert len(read_piece(link).notes.pitch) == 3
 
 
 def test_missing_files_and_missing_channels_are_named(piece: Path):
