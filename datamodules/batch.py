@@ -68,6 +68,16 @@ class NoteSource(Protocol):
         """
 
 
+class NoteSink(Protocol):
+    """Takes what is played, in the order of its times, which are in seconds."""
+
+    def note(self, onset: float, offset: float, pitch: int, velocity: int) -> None:
+        """Strike a key, which is released at `offset`."""
+
+    def pedal(self, time: float, is_down: bool) -> None:
+        """Move the sustain pedal."""
+
+
 class NoteBatch(NamedTuple):
     """The notes of B clips, at most M in one; those struck before the clip and still sounding included.
 

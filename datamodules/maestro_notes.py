@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from datamodules.archive.base import Archive
 from datamodules.archive.http_file import TransferPolicy
 from datamodules.archive.open import open_archive
+from datamodules.batch import NoteBatch
 from datamodules.cache.preparation import cache_root
 from datamodules.cache.tokens import TokenCache
 from datamodules.clips.loader import ClipLoader, clip_loader
+from datamodules.clips.notes import ClipNotes
 from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler, replica_of
 from datamodules.clips.windows import EvaluationWindows, Pieces, TokenWindows, TrainingWindows, Variation
 from datamodules.errors import CacheError, OptionError, ReleaseError
@@ -23,8 +25,9 @@ from datamodules.files import translated_write_errors
 from datamodules.options import at_least
 from datamodules.release.catalogue import Performance, read_catalogue
 from datamodules.release.midi_folder import read_midi_folder
+from datamodules.release.notes import read_played
 from datamodules.release.selection import Selection
-from datamodules.release.tokens import ENCODING, NoteTokens
+from datamodules.release.tokens import ENCODING, NoteReader, NoteTokens
 from datamodules.releases import SPLITS, find_release
 
 
@@ -163,6 +166,19 @@ class MaestroNotesDataModule(pl.LightningDataModule):
     def vocabulary(self) -> NoteTokens:
         """Of the tokens."""
         return self._opened.cache.vocabulary
+
+    def token_reader(self) -> NoteReader:
+        """A reader at the beginning of a piece: what tokens mean, and which may follow."""
+        return NoteReader(self.vocabulary)
+
+    def note_batch(self, midi: bytes, sample_rate: int, num_samples: int) -> NoteBatch:
+        """The notes of a MIDI file, as a model that plays notes takes them: one clip from its beginning.
+
+        Raises:
+            ReleaseError: If it is no MIDI file.
+        """
+        start, gain = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.float32)
+        return ClipNotes({0: read_played(midi)}, sample_rate).batch(start, start, gain, num_samples)
 
     def pieces_of(self, split: str) -> Pieces:
         """Tokens of the performances of a split.

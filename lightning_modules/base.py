@@ -3,15 +3,17 @@
 import json
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeGuard, runtime_checkable
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.batch import Batch, NoteBatch
+from datamodules.batch import Batch, NoteBatch, NoteSink
 from datamodules.files import read_limited
 from lightning_modules.checkpoints.allocation import allocation_allowed
 from lightning_modules.checkpoints.card import model_card
@@ -138,6 +140,75 @@ class RendersNotes(AudioModel, Protocol):
         """
 
 
+class MusicEvent(Protocol):
+    """A note, or a pedal move, of a piece."""
+
+    @property
+    def tick(self) -> int:
+        """When it begins, in ticks of the reader that it comes from."""
+
+    def until(self, tick: int) -> Self:
+        """The same, ended at a tick at the latest."""
+
+    def write_to(self, sink: NoteSink) -> None:
+        """Play it there."""
+
+
+class TokenReader(Protocol):
+    """Knows which tokens make sense after those that it has read, and what they mean.
+
+    Attributes:
+        tick: The time that is reached.
+    """
+
+    tick: int
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """(V,) bool: tokens that may come next."""
+
+    def read(self, token: int) -> MusicEvent | None:
+        """Take a token; returns the event that is complete with it, if one is."""
+
+
+@runtime_checkable
+class Composes(Protocol):
+    """Makes pieces of music, as notes; see `can_compose`."""
+
+    def compose(
+        self,
+        reader: TokenReader,
+        seconds: float,
+        seed: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        most_tokens: int | None = None,
+    ) -> Iterator[MusicEvent]:
+        """Draw a piece.
+
+        Args:
+            reader: Has read nothing yet, and reads what is drawn; from a `ReadsNotes`.
+            seconds: Where the piece ends.
+            seed: Of the draws.
+            temperature: Below 1 is more typical, above 1 more varied; 0 takes the likeliest token.
+            top_p: Draw from the likeliest tokens that together have this probability.
+            most_tokens: The piece ends after as many at the latest.
+
+        Returns:
+            Its events in the order of their times.
+        """
+
+
+@runtime_checkable
+class ReadsNotes(Protocol):
+    """A data module of notes: it knows what the tokens of its batches mean."""
+
+    def token_reader(self) -> TokenReader:
+        """A reader at the beginning of a piece."""
+
+    def note_batch(self, midi: bytes, sample_rate: int, num_samples: int) -> NoteBatch:
+        """The notes of a MIDI file, as a batch of one clip of its beginning."""
+
+
 def can_sample(model: object) -> TypeGuard[Samples]:
     """Whether a model makes audio from nothing."""
     return has(model, Samples)
@@ -156,6 +227,11 @@ def has_latents(model: object) -> TypeGuard[HasLatents]:
 def renders_notes(model: object) -> TypeGuard[RendersNotes]:
     """Whether a model makes audio from notes."""
     return has(model, RendersNotes)
+
+
+def can_compose(model: object) -> TypeGuard[Composes]:
+    """Whether a model makes pieces of music, as notes."""
+    return has(model, Composes)
 
 
 COMMANDS = (

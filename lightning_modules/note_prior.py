@@ -1,5 +1,7 @@
 """A model of notes: which token follows, learnt from MIDI files alone."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from datamodules.batch import TokenBatch
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, MusicEvent, TokenReader
+from lightning_modules.errors import OptionError
+from lightning_modules.inference.composition import compose, events_until
 from lightning_modules.networks.note_transformer import NoteTransformer
 from lightning_modules.optimization import with_scheduler
 
@@ -48,6 +52,30 @@ class NotePrior(GenerativeModule):
         """Scores (B, S, V) of the token after each of (B, S)."""
         scores: Tensor = self.network(tokens)[0]
         return scores
+
+    def compose(
+        self,
+        reader: TokenReader,
+        seconds: float,
+        seed: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        most_tokens: int | None = None,
+    ) -> Iterator[MusicEvent]:
+        """Draw a piece; see `Composes.compose`.
+
+        Raises:
+            OptionError: If the reader knows other tokens than the network.
+        """
+        if len(reader.allowed()) != self.network.vocabulary_size:
+            raise OptionError(
+                f"the network knows {self.network.vocabulary_size} tokens, and the notes have "
+                f"{len(reader.allowed())}",
+                f"set model.network.vocabulary_size to {len(reader.allowed())}",
+            )
+        drawn = compose(self.network, reader, self.window_tokens, seed, temperature, top_p)
+        last_tick = round(seconds * self.sample_rate)
+        return events_until(itertools.islice(drawn, most_tokens), reader, last_tick)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of ten forms
         """One optimiser for the network; its scheduler steps with it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.batch import BEGIN, END, PADDING
+from datamodules.batch import BEGIN, END, PADDING, NoteSink
 from datamodules.release.notes import Played
 
 if TYPE_CHECKING:
@@ -41,12 +41,29 @@ class NoteEvent(NamedTuple):
     pitch: int
     velocity: int
 
+    def until(self, tick: int) -> "NoteEvent":
+        """The same, released at a tick at the latest."""
+        return self._replace(duration=min(self.duration, tick - self.tick))
+
+    def write_to(self, sink: NoteSink) -> None:
+        """Play it there."""
+        end = (self.tick + self.duration) / TICKS_PER_SECOND
+        sink.note(self.tick / TICKS_PER_SECOND, end, self.pitch, self.velocity)
+
 
 class PedalEvent(NamedTuple):
     """The sustain pedal going down, or coming up, at a tick."""
 
     tick: int
     is_down: bool
+
+    def until(self, tick: int) -> "PedalEvent":
+        """The same: it has no end."""
+        return self
+
+    def write_to(self, sink: NoteSink) -> None:
+        """Play it there."""
+        sink.pedal(self.tick / TICKS_PER_SECOND, self.is_down)
 
 
 class NoteTokens:

@@ -9,9 +9,11 @@ from lightning_modules.callbacks.guard import GradientGuard
 from lightning_modules.callbacks.health import Health
 from lightning_modules.callbacks.listening_report import ClipChoice, ListeningReport
 from lightning_modules.callbacks.note_comparison import EvenlySpread, NoteComparison
+from lightning_modules.callbacks.piece_logger import PieceLogger
 from lightning_modules.callbacks.prediction_writer import PredictionWriter
 from lightning_modules.callbacks.symptoms import Symptom
 from lightning_modules.callbacks.throughput import Throughput
+from lightning_modules.callbacks.validation_samples import ValidationSamples
 
 __all__ = [
     "EMA",
@@ -26,8 +28,10 @@ __all__ = [
     "ListeningReport",
     "NoteComparison",
     "PairedComparison",
+    "PieceLogger",
     "PredictionWriter",
     "SetComparison",
     "Symptom",
     "Throughput",
+    "ValidationSamples",
 ]

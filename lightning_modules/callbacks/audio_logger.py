@@ -1,24 +1,21 @@
 """Something to listen to and to look at while a model trains."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.batch import Batch, part_of
 from lightning_modules.base import GenerativeModule, can_resynthesise, can_sample, resynthesise
-from lightning_modules.errors import OptionError
+from lightning_modules.callbacks.validation_samples import ValidationSamples
 from lightning_modules.loggers.media import Cell, MediaLogger
-from lightning_modules.loggers.run_loggers import media_loggers
-from lightning_modules.numerics.noise import seeded_noise
-from lightning_modules.runs.folder import free_path
 
 TABLE_COLUMNS = ["step", "clip", "kind", "peak", "audio", "spectrogram"]
 """Of the table of samples; `peak` is the largest absolute sample."""
 
 
-class AudioLogger(pl.Callback):
+class AudioLogger(ValidationSamples):
     """Every few validations, writes clips as WAV and mel spectrograms as PNG, and sends them to the loggers.
 
     For a module that can reconstruct, or renders notes: the same validation clips each time, spread evenly
@@ -48,30 +45,13 @@ class AudioLogger(pl.Callback):
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
-        for name, value, least in (
-            ("every_n_validations", every_n_validations, 1),
-            ("num_clips", num_clips, 0),
-            ("num_generated", num_generated, 0),
-        ):
-            if value < least:
-                raise OptionError(f"AudioLogger's {name} is {value}", f"give at least {least}")
-        self.every_n_validations = every_n_validations
-        self.num_clips = num_clips
-        self.num_generated = num_generated
+        super().__init__(every_n_validations, seed)
+        self.num_clips = self.at_least("num_clips", num_clips, 0)
+        self.num_generated = self.at_least("num_generated", num_generated, 0)
         self.clip_seconds = clip_seconds
         self.generated_seconds = generated_seconds
         self.temperature = temperature
-        self.seed = seed
         self._clips: list[Batch] = []
-        self._validations = 0
-
-    def state_dict(self) -> dict[str, int]:
-        """The counters that a resumed run goes on from."""
-        return {"validations": self._validations}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on counting from a checkpoint."""
-        self._validations = state_dict["validations"]
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the clips of the last validation."""
@@ -87,47 +67,22 @@ class AudioLogger(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the batch's first clips, if it is one of those spread over the split."""
-        if dataloader_idx == 0 and can_resynthesise(pl_module) and self._is_due(trainer):
+        if dataloader_idx == 0 and can_resynthesise(pl_module) and self.is_due(trainer):
             batches = max(int(min(trainer.num_val_batches[0], 1 << 30)), 1)
             wanted = [index * batches // self.num_clips for index in range(self.num_clips)]
             longest = round(self.clip_seconds * pl_module.sample_rate)
             for index in range(min(wanted.count(batch_idx), len(batch.waveform))):
                 self._clips.append(part_of(batch, slice(index, index + 1), 0, longest, pl_module.sample_rate))
 
-    def on_validation_epoch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: GenerativeModule,  # type: ignore[override]
-    ) -> None:
-        """Write and log; the module is in evaluation mode and gradients are off."""
-        due = self._is_due(trainer) and trainer.is_global_zero
-        self._validations += not trainer.sanity_checking
-        if due:
-            self._write(trainer, pl_module)
-
-    def _write(self, trainer: pl.Trainer, pl_module: GenerativeModule) -> None:
-        folder = free_path(Path(trainer.default_root_dir) / "samples" / f"step_{trainer.global_step:06d}")
-        with trainer.precision_plugin.forward_context(), seeded_noise(self.seed, pl_module.device):
-            groups = self._reconstructions(pl_module) | self._generated(pl_module)
-        import soundfile  # which takes long, and is needed here only
-
-        try:
-            folder.mkdir(parents=True)
-            for name, waveforms in groups.items():
-                write_group(folder, name, waveforms, pl_module.sample_rate)
-        except (OSError, soundfile.LibsndfileError) as error:
-            rank_zero_warn(f"Cannot write samples into {folder} ({error}); training goes on", stacklevel=2)
-            return
-        for logger in media_loggers(trainer):
-            log_groups(logger, folder, groups, trainer.global_step)
-
-    def _is_due(self, trainer: pl.Trainer) -> bool:
-        if trainer.sanity_checking:
-            return False
-        is_last = (
-            trainer.current_epoch + 1 == trainer.max_epochs or 0 < trainer.max_steps <= trainer.global_step
-        )
-        return is_last or self._validations % self.every_n_validations == 0
+    def write(  # noqa: D102
+        self, trainer: pl.Trainer, module: GenerativeModule, folder: Path
+    ) -> Callable[[MediaLogger], None]:
+        with trainer.precision_plugin.forward_context():
+            groups = self._reconstructions(module) | self._generated(module)
+        for name, waveforms in groups.items():
+            write_group(folder, name, waveforms, module.sample_rate)
+        step = trainer.global_step
+        return lambda logger: log_groups(logger, folder, groups, step)
 
     def _generated(self, module: GenerativeModule) -> dict[str, dict[str, Tensor]]:
         """Name of each clip -> title -> (C, T)."""

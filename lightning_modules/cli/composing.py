@@ -18,7 +18,7 @@ from lightning_modules.audio.midi_sink import MidiSink
 from lightning_modules.base import GenerativeModule
 from lightning_modules.cli.rendering import read_piece
 from lightning_modules.errors import OptionError
-from lightning_modules.inference.composition import compose, transformer_of
+from lightning_modules.inference.composition import compose, events_until, transformer_of
 from lightning_modules.networks.note_transformer import NoteTransformer
 
 Event = NoteEvent | PedalEvent
@@ -95,24 +95,14 @@ class Composer:
         drawn: Iterator[Event | None] = compose(
             self.network, reader, self.window_tokens, seed, temperature, top_p, prompt
         )
-        for event in drawn:
-            if reader.tick >= last:
-                return
-            if isinstance(event, NoteEvent):
-                yield event._replace(duration=min(event.duration, last - event.tick))
-            elif event is not None:
-                yield event
+        yield from events_until(drawn, reader, last)
 
 
 def write_events(events: Iterable[Event], sink: MidiSink, advance: Callable[[float], None]) -> None:
     """Write events as they come; `advance` is told the time that is reached, in seconds."""
     for event in events:
-        time = event.tick / TICKS_PER_SECOND
-        if isinstance(event, NoteEvent):
-            sink.note(time, time + event.duration / TICKS_PER_SECOND, event.pitch, event.velocity)
-        else:
-            sink.pedal(time, event.is_down)
-        advance(time)
+        event.write_to(sink)
+        advance(event.tick / TICKS_PER_SECOND)
 
 
 def picture(played: Played, seconds: float, title: str) -> bytes:

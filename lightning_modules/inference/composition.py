@@ -1,7 +1,7 @@
 """Tokens drawn one after the other from a Transformer, without end and in constant memory."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.batch import BEGIN
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, MusicEvent, TokenReader
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.note_transformer import NoteTransformer
 
 Event = TypeVar("Event", covariant=True)
+Timed = TypeVar("Timed", bound=MusicEvent)
 
 
 class Reader(Protocol[Event]):
@@ -82,6 +83,21 @@ def compose(
         pending = [token]
         if cache.shape[4] >= window_tokens:
             pending, cache = [BEGIN, *list(heard)[-kept:]], None
+
+
+def events_until(drawn: Iterable[Timed | None], reader: TokenReader, last_tick: int) -> Iterator[Timed]:
+    """The events before a tick; what lasts beyond it ends there.
+
+    Args:
+        drawn: See `compose`.
+        reader: Reads what is drawn, and knows its time.
+        last_tick: Where the piece ends.
+    """
+    for event in drawn:
+        if reader.tick >= last_tick:
+            return
+        if event is not None:
+            yield event.until(last_tick)
 
 
 def draw(scores: Tensor, allowed: NDArray[np.bool_], place: float, temperature: float, top_p: float) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.audio.notes import NoteList
+from lightning_modules.audio.notes import HeardNotes, NoteList
 from lightning_modules.reports.figures import in_own_style
 
 if TYPE_CHECKING:
@@ -71,6 +71,43 @@ def piano_roll_figure(
     grid[-1].set_xlabel("time (s)")
     figure.colorbar(drawn, ax=list(grid), label="velocity", pad=0.01, fraction=0.03)
     return figure
+
+
+class PianoRoll:
+    """Collects what is played, in the order of its times, for a picture of it: a `NoteSink`.
+
+    A key struck again before its release is released there.
+    """
+
+    def __init__(self) -> None:
+        self._notes: list[tuple[float, int, float, int]] = []  # onset, pitch, offset, velocity
+        self._latest: dict[int, int] = {}  # pitch -> index of its latest note
+        self._presses: list[tuple[float, float]] = []
+
+    def __len__(self) -> int:
+        return len(self._notes)
+
+    def note(self, onset: float, offset: float, pitch: int, velocity: int) -> None:
+        """Add a note; times in seconds."""
+        if pitch in self._latest:
+            index = self._latest[pitch]
+            begin, _, end, loudness = self._notes[index]
+            self._notes[index] = (begin, pitch, min(end, onset), loudness)
+        self._latest[pitch] = len(self._notes)
+        self._notes.append((onset, pitch, offset, velocity))
+
+    def pedal(self, time: float, is_down: bool) -> None:
+        """Move the sustain pedal at a time in seconds."""
+        if self._presses and math.isinf(self._presses[-1][1]):  # it is down
+            self._presses[-1] = (self._presses[-1][0], time)
+        if is_down:
+            self._presses.append((time, math.inf))
+
+    def figure(self, seconds: float, title: str = "") -> "Figure":
+        """As `piano_roll_figure` draws it; a pedal that stays down is down until `seconds`."""
+        presses = np.array(self._presses, dtype=np.float64).reshape(-1, 2)
+        notes = HeardNotes.from_rows(self._notes)
+        return piano_roll_figure(notes, seconds, presses.clip(max=seconds), title)
 
 
 def rectangles(

@@ -12,7 +12,7 @@ from datamodules import MaestroNotesDataModule
 from datamodules.batch import TokenBatch
 from datamodules.errors import CacheError, OptionError, ReleaseError
 from datamodules.mini.midi import write_midi
-from datamodules.mini.performance import perform
+from datamodules.mini.performance import TICKS_PER_SECOND, perform
 from datamodules.mini.release import SCORES
 
 
@@ -132,3 +132,18 @@ def test_the_trainer_delivers_windows(make) -> None:
 def test_it_can_be_pickled(make) -> None:
     module = make()
     assert len(pickle.loads(pickle.dumps(module)).performances) == 12
+
+
+def test_the_notes_of_a_midi_file_are_one_clip(tmp_path) -> None:
+    path = tmp_path / "a.mid"
+    performance = perform(SCORES[0], 0)
+    write_midi(performance, path)
+    data = MaestroNotesDataModule(cache_dir=tmp_path, progress=False)
+    notes = data.note_batch(path.read_bytes(), 8000, 16_000)
+    known = [note for note in performance.notes if note.onset_tick < 2 * TICKS_PER_SECOND]
+    assert notes.mask.shape == (1, len(known)) and notes.mask.all()
+    assert sorted(notes.pitch[0].tolist()) == sorted(note.pitch for note in known)
+    onset = (notes.onset_sample + notes.onset_fraction)[0] / 8000
+    played = sorted(note.onset_tick / TICKS_PER_SECOND for note in known)
+    assert sorted(onset.tolist()) == pytest.approx(played, abs=1e-3)
+    assert notes.gain.tolist() == [1.0]

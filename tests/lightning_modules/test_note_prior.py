@@ -10,7 +10,8 @@ from lightning.pytorch import Trainer
 from datamodules import MaestroNotesDataModule
 from datamodules.batch import BEGIN, TokenBatch
 from lightning_modules import NotePrior, load_module
-from lightning_modules.base import can_sample
+from lightning_modules.base import can_compose, can_sample
+from lightning_modules.errors import OptionError
 from lightning_modules.networks import NoteTransformer
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -73,3 +74,19 @@ def test_it_learns_and_its_checkpoint_opens(data, tmp_path) -> None:
     tokens = sum(len(piece) + 1 for piece in pieces)
     ratio = found["test/nats_per_note"] / found["test/nats_per_token"]
     assert ratio == pytest.approx(tokens / notes, rel=1e-5)
+
+
+def test_a_piece_of_given_length_or_of_given_tokens(data) -> None:
+    data.prepare_data()
+    module = make_module().eval()
+    piece = list(module.compose(data.token_reader(), 30.0, 0))
+    assert piece == list(module.compose(data.token_reader(), 30.0, 0))
+    assert piece and max(event.tick for event in piece) < 3000
+    reader, read = data.token_reader(), []
+    take = reader.read
+    reader.read = lambda token: read.append(token) or take(token)
+    shorter = list(module.compose(reader, 30.0, 0, most_tokens=20))
+    assert len(read) == 20 and shorter == piece[: len(shorter)] and len(shorter) < len(piece)
+    with pytest.raises(OptionError, match="knows 20 tokens, and the notes have 411"):
+        make_module(size=20).compose(data.token_reader(), 1.0, 0)
+    assert can_compose(module) and not can_compose(module.network)

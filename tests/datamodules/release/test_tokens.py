@@ -173,3 +173,16 @@ def test_events_are_what_the_library_decodes(vocabulary: NoteTokens) -> None:
 def test_the_library_is_imported_when_needed() -> None:
     code = "import sys, datamodules.release.tokens; assert not {'miditok', 'symusic'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_events_play_themselves_and_end_in_time() -> None:
+    class Heard(list):
+        def note(self, *values: float) -> None:
+            self.append(values)
+
+        pedal = note
+
+    heard = Heard()
+    for event in (NoteEvent(50, 100, 60, 64), PedalEvent(75, True), NoteEvent(90, 5, 62, 70)):
+        event.until(100).write_to(heard)
+    assert heard == [(0.5, 1.0, 60, 64), (0.75, True), (0.9, 0.95, 62, 70)]

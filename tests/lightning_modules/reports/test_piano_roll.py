@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lightning_modules.audio.notes import HeardNotes
-from lightning_modules.reports.piano_roll import piano_roll_figure
+from lightning_modules.reports.piano_roll import PianoRoll, piano_roll_figure
 
 NOTES = HeardNotes.from_rows([(1.0, 60, 2.0, 20), (58.0, 64, 63.0, 100), (100.0, 72, 101.0, 127)])
 
@@ -46,3 +46,22 @@ def test_short_and_very_long_pieces():
     assert len(long.axes) == 13 and long.axes[0].get_xlim() == (0.0, 600.0)
     with pytest.raises(ValueError, match="seconds=0"):
         piano_roll_figure(NOTES, 0.0)
+
+
+def test_a_roll_is_what_was_played():
+    roll = PianoRoll()
+    roll.pedal(0.5, True)
+    roll.note(1.0, 4.0, 60, 20)
+    roll.note(2.0, 3.0, 60, 30)  # struck again while it is down
+    roll.pedal(2.5, False)
+    roll.pedal(9.0, True)  # and never up
+    assert len(roll) == 2
+    axes, _ = roll.figure(10.0, "a title").axes
+    assert axes.get_title(loc="left") == "a title" and axes.get_xlim() == (0.0, 10.0)
+    strip, bars = ([path.vertices[:4, 0] for path in each.get_paths()] for each in axes.collections)
+    assert [(bar.min(), bar.max()) for bar in bars] == [(1.0, 2.0), (2.0, 3.0)]
+    assert [(press.min(), press.max()) for press in strip] == [(0.5, 2.5), (9.0, 10.0)]
+
+
+def test_a_roll_without_notes_is_a_picture_too():
+    FigureCanvasAgg(PianoRoll().figure(5.0)).draw()
