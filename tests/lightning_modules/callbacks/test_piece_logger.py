@@ -88,6 +88,7 @@ def pictures(run: Path, step: int) -> list[bytes]:
     return [(run / f"samples/step_{step:06d}/piece_{index}.png").read_bytes() for index in (0, 1)]
 
 
+@pytest.mark.slow
 def test_pieces_lie_in_the_run_s_folder(run: Path) -> None:
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["step_000002", "step_000004"]
     for step in (2, 4):
@@ -110,6 +111,7 @@ def test_pieces_lie_in_the_run_s_folder(run: Path) -> None:
     assert int(rows[-1]["notes"]) == len(pieces[1].notes.pitch)
 
 
+@pytest.mark.slow
 def test_pieces_lie_in_wandb_s_media_folder(run: Path) -> None:
     (media,) = run.glob("wandb/offline-run-*/files/media")
     stored = [path.read_bytes() for path in (media / "images/piano_roll").glob("*.png")]
@@ -118,6 +120,7 @@ def test_pieces_lie_in_wandb_s_media_folder(run: Path) -> None:
     assert sorted(sounds) == sorted(path.read_bytes() for path in run.glob("samples/*/piece_*.wav"))
 
 
+@pytest.mark.slow
 def test_pieces_lie_in_tensorboard_s_event_file(run: Path) -> None:
     log = read_log(run / "tensorboard/version_0")
     for index in (0, 1):
@@ -132,11 +135,16 @@ def test_pieces_lie_in_tensorboard_s_event_file(run: Path) -> None:
 
 
 def test_losses_are_those_of_a_training_without(
-    run: Path, tmp_path: Path, data: MaestroNotesDataModule
+    tmp_path: Path, data: MaestroNotesDataModule, player: Path
 ) -> None:
-    fit(tmp_path, data)
+    fit(tmp_path / "without", data)
+    fit(tmp_path / "with", data, PIECES(num_pieces=1, every_n_validations=2, render=str(player)))
+    assert {path.name for path in tmp_path.glob("with/samples/step_000004/*")} == {
+        *("piece_0.mid", "piece_0.png", "piece_0.wav")
+    }
+    assert [path.name for path in tmp_path.glob("with/samples/*")] == ["step_000004"]
     kept = []
-    for folder in (run, tmp_path):
+    for folder in (tmp_path / "with", tmp_path / "without"):
         (file,) = folder.glob("**/version_*/metrics.csv")
         _, rows = read_rows(file)
         names = ("train/nats_per_token", "val/nats_per_token", "val/nats_per_note")
