@@ -95,7 +95,8 @@ class Composer:
         drawn: Iterator[Event | None] = compose(
             self.network, reader, self.window_tokens, seed, temperature, top_p, prompt
         )
-        yield from events_until(drawn, reader, last)
+        kept: Iterator[Event] = events_until(drawn, reader, last)
+        yield from kept
 
 
 def write_events(events: Iterable[Event], sink: MidiSink, advance: Callable[[float], None]) -> None:
