@@ -55,7 +55,7 @@ class PieceLogger(ValidationSamples):
         num_pieces: int = 2,
         seconds: float = 20.0,
         temperature: float = 1.0,
-        top_p: float = 0.98,
+        top_p: float = 0.95,
         most_tokens: int = 1000,
         render: str | None = None,
         seed: int = 0,

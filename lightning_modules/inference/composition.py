@@ -55,8 +55,8 @@ def compose(
 ) -> Iterator[Event | None]:
     """Draw tokens for as long as they are asked for.
 
-    The network hears at most the window that it was trained on. When that is full, its first eighth is
-    forgotten and the rest is read anew: of a key or a figure it forgets little at once.
+    The network hears at most the window that it was trained on. When that is full, its first half is
+    forgotten and the rest is read anew.
 
     Args:
         network: In evaluation mode.
@@ -72,7 +72,7 @@ def compose(
     """
     device = network.embedding.weight.device
     random = np.random.default_rng(seed)
-    kept = max(1, window_tokens * 7 // 8)
+    kept = max(1, window_tokens // 2)
     heard = deque(prompt, maxlen=window_tokens - 1)
     pending, cache = [BEGIN, *heard], None
     while True:

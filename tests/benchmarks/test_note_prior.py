@@ -37,7 +37,7 @@ pytestmark = pytest.mark.benchmark
 RUN, DATA = (os.environ.get(f"MAESTRO_NOTE_{name}") for name in ("PRIOR", "DATA"))
 PIECES = int(os.environ.get("MAESTRO_NOTE_PIECES", "20"))
 TEMPERATURE = float(os.environ.get("MAESTRO_NOTE_TEMPERATURE", "1.0"))
-TOP_P = float(os.environ.get("MAESTRO_NOTE_TOP_P", "0.98"))
+TOP_P = float(os.environ.get("MAESTRO_NOTE_TOP_P", "0.95"))
 EXCERPT = float(os.environ.get("MAESTRO_NOTE_EXCERPT", "20"))
 SECONDS = 60.0
 

@@ -37,7 +37,7 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top_p",
         type=float,
-        default=0.98,
+        default=0.95,
         help="Draw from the likeliest tokens that together have this probability: up to 1, which is all.",
     )
     parser.add_argument("--prompt", type=str | None, help="A MIDI file to go on from.")
