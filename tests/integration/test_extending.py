@@ -11,7 +11,12 @@ from lightning_modules.cli import main
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
-SHORT = ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--trainer.accelerator=cpu"]
+SHORT = [
+    "--trainer.max_steps=2",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.val_check_interval=1",
+    "--trainer.accelerator=cpu",
+]
 OWN_PARTS = '''
 import lightning.pytorch as pl
 import torch
@@ -137,6 +142,7 @@ def test_parts_of_a_wavegan(own_parts, tiny_run_data, tmp_path):
             "--model.score_head.hidden_size=128",
             f"--model.update_schedule={own_parts}.ThreeUpdates",
             *tiny_run_data,
+            "--data.batch_size=3",
             *SHORT,
         ]
     )
