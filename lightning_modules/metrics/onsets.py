@@ -2,6 +2,7 @@
 
 import importlib.util
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -34,6 +35,7 @@ def detect_onsets(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np
     return np.asarray(onsets, dtype=np.float64)
 
 
+@cache
 def import_librosa() -> ModuleType:
     """Import librosa with all that it compiles, one process of this machine at a time.
 
