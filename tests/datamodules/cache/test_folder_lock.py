@@ -33,19 +33,19 @@ def hold(folder: Path, seconds: float) -> "subprocess.Popen[str]":
 def test_the_second_waits_and_names_the_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     process = hold(tmp_path / "cache", 1.0)
     with single_writer(tmp_path / "cache"):
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
     assert f"waiting for it to finish. It is process {process.pid} on " in capfd.readouterr().err.replace(
         "\n", " "
     )
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
-    process = hold(tmp_path / "cache", 60.0)
+    process = hold(tmp_path / "cache", 600.0)
     process.kill()
     process.wait()
     start = time.monotonic()
     with single_writer(tmp_path / "cache"):
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EIO, errno.EINVAL])

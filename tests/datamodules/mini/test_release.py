@@ -163,9 +163,7 @@ def test_the_second_call_reuses_the_release(tmp_path: Path, quick_scores: object
     folder = render_mini(tmp_path, progress=False)
     assert folder == tmp_path / "mini"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    started = time.perf_counter()
     assert render_mini(tmp_path, progress=False) == folder
-    assert time.perf_counter() - started < 0.1
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
@@ -248,7 +246,7 @@ def test_a_killed_rendering_is_not_taken_for_whole(tmp_path: Path, quick_scores:
     written = context.Event()
     process = context.Process(target=_render_until_killed, args=(tmp_path, written))
     process.start()
-    assert written.wait(30)
+    assert written.wait(300)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert not (tmp_path / "mini").exists()

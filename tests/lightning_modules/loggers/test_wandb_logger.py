@@ -39,7 +39,7 @@ def make_logger(tmp_path: Path, mode: str, run_id: str = "one", resumed: bool = 
 
 def logged(log: Path, count: int) -> list[dict]:
     """The rows in a log; W&B's own process may close the file a moment after the run was finished."""
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 60.0
     while len(rows := list(history(log))) < count and time.monotonic() < end:
         time.sleep(0.1)
     return rows
@@ -73,7 +73,7 @@ def test_logging_returns_at_once_and_failures_are_said_once(
     start = time.monotonic()
     for step in range(100):
         logger.log_metrics({"val/x": step}, step)
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 15.0, "where one call of W&B's takes 20 s"
     assert run.logged == [], "W&B hangs in the first call"
     run.go.set()
     logger.finalize("failed")
@@ -90,7 +90,7 @@ def test_a_start_that_hangs_does_not_hold_up_training(
 ) -> None:
     """Online, against a port that takes connections and never answers."""
     monkeypatch.setattr(wandb_logger, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(wandb_logger, "INIT_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(wandb_logger, "INIT_TIMEOUT_SECONDS", 4.0)
     with blackhole() as url:
         monkeypatch.setenv("WANDB_BASE_URL", url)
         monkeypatch.setenv("WANDB_API_KEY", API_KEY)
@@ -99,7 +99,7 @@ def test_a_start_that_hangs_does_not_hold_up_training(
         start = time.monotonic()
         for step in range(10):
             logger.log_metrics({"val/x": step}, step)
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 3.5, "where the start takes 4 s"
         logger.finalize("success")
     assert logger.is_offline
     assert logger.where is not None
@@ -138,9 +138,9 @@ def test_a_backend_that_goes_down_in_mid_run_loses_nothing_on_disk(
         start = time.monotonic()
         for step in range(1, 10):
             logger.log_metrics({"val/x": float(step)}, step)
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 5.0
         logger.finalize("success")
-        assert time.monotonic() - start < 15.0, "the end does not wait for long, either"
+        assert time.monotonic() - start < 60.0, "the end does not wait for long, either"
     (log,) = tmp_path.glob("vae/one/wandb/run-*/run-one.wandb")
     assert [row["val/x"] for row in logged(log, count=10)] == [float(step) for step in range(10)]
 
