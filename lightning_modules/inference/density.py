@@ -218,6 +218,10 @@ def load_density(path: str | Path) -> SavedDensity:
     Raises:
         CheckpointError: If it is missing, damaged, or no density of this version.
     """
+    if not Path(path).is_file():
+        raise CheckpointError(
+            f"{path} does not exist, or is no file", "make it with `lightning fit_density CHECKPOINT`"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             check_members(Path(path), archive)
@@ -225,10 +229,9 @@ def load_density(path: str | Path) -> SavedDensity:
             arrays = {name: content[name] for name in content.files}
         header = json.loads(str(arrays.pop(HEADER)))
         weights = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path} does not exist", "make it with `lightning fit_density CHECKPOINT`"
-        ) from error
+        spoilt = [name for name, weight in weights.items() if not weight.isfinite().all()]
+        if spoilt:
+            raise ValueError(f"{spoilt[0]} holds NaN or infinity")
     except ExperimentError:
         raise
     except Exception as error:  # whatever a damaged file makes numpy, zipfile and json raise

@@ -5,8 +5,11 @@ MAESTRO flatter. It does not know the models of this project.
 """
 
 import hashlib
+import io
 import json
+import os
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from datamodules.files import whole_file
+from datamodules.files import read_limited, whole_file
 from lightning_modules.audio.notes import HeardNotes
+from lightning_modules.checkpoints.file import check_members
 from lightning_modules.errors import OptionError
 
 SEGMENT_SECONDS = 16.0
@@ -27,6 +31,8 @@ SEGMENT_SECONDS = 16.0
 GAP_SECONDS = 1.0
 QUIETEST_PEAK = 1e-4
 """-80 dB of full scale. Transkun levels every clip first: fainter ones would be rounding errors to it."""
+_LARGEST_BYTES = 1 << 24
+"""Of the notes heard in one clip: a hundred for each second of an hour."""
 
 
 def transkun_network() -> nn.Module:
@@ -171,10 +177,9 @@ class NoteListener:
 
     def _recall(self, key: str) -> HeardNotes | None:
         if key not in self._known and self.cache_dir is not None:
-            path = self.cache_dir / f"{key}.npz"
-            if path.is_file():
-                with np.load(path, allow_pickle=False) as kept:
-                    self._known[key] = HeardNotes(*(kept[name] for name in HeardNotes._fields))
+            kept = read_heard(self.cache_dir / f"{key}.npz")
+            if kept is not None:
+                self._known[key] = kept
         return self._known.get(key)
 
     def _remember(self, key: str, notes: HeardNotes) -> None:
@@ -183,6 +188,38 @@ class NoteListener:
             self.cache_dir.mkdir(parents=True, exist_ok=True)
             with whole_file(self.cache_dir / f"{key}.npz") as part, part.open("wb") as file:
                 np.savez(file, **notes._asdict())
+
+
+def read_heard(path: Path) -> HeardNotes | None:
+    """The notes that a file keeps; None if there is none, or it holds anything that was not written there.
+
+    Whoever asks listens again then, and the file is replaced.
+    """
+    if not os.path.lexists(path):
+        return None
+    try:
+        content = io.BytesIO(read_limited(path, _LARGEST_BYTES))
+        with zipfile.ZipFile(content) as archive:
+            check_members(path, archive)
+        with np.load(content, allow_pickle=False) as kept:
+            notes = HeardNotes(**{name: kept[name] for name in kept.files})
+        _check_heard(notes)
+    except Exception as error:  # whatever a damaged file makes zipfile and numpy raise
+        reason = getattr(error, "problem", error)
+        warnings.warn(f"{path} is damaged ({reason}): that clip is listened to again", stacklevel=2)
+        return None
+    return notes
+
+
+def _check_heard(notes: HeardNotes) -> None:
+    kinds = [(column.dtype.str, column.shape) for column in notes]
+    expected = [(kind, notes.pitch.shape[:1]) for kind in ("<i8", "<f8", "<f8", "<i8")]
+    if kinds != expected:
+        raise ValueError("other arrays than notes have")
+    times_are_possible = (notes.onset >= 0).all() and (np.stack([notes.onset, notes.offset]) < np.inf).all()
+    numbers = np.stack([notes.pitch, notes.velocity])
+    if not times_are_possible or numbers.min(initial=1) < 1 or numbers.max(initial=1) > 127:
+        raise ValueError("a time, pitch or velocity that cannot be")
 
 
 def clips_per_segment(seconds: float) -> int:

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,21 @@ def test_damaged_files(tmp_path, content, message):
     with pytest.raises(CheckpointError, match=message) as raised:
         load_density(path)
     assert "lightning fit_density" in str(raised.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.density.npz")
+    with pytest.raises(CheckpointError, match="no file"):
+        load_density(tmp_path / "a.density.npz")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_spoilt_weights_are_refused(tmp_path, value):
+    density = GaussianMixture(3, 2)
+    density.mean.data[0, 0] = value
+    save_density(density, tmp_path / "a.density.npz", "best.ckpt")
+    with pytest.raises(CheckpointError, match=r"a\.density\.npz is .*damaged \(mean holds NaN or infinity\)"):
+        load_density(tmp_path / "a.density.npz")
 
 
 def test_another_class_in_the_header_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """What Transkun hears, and that it listens to each clip once."""
 
+import io
+import os
 import sys
 from types import SimpleNamespace
 
@@ -102,6 +104,60 @@ def test_each_clip_is_listened_to_once(counted, tmp_path):
     listener(clips(1.0, 1), RATE)
     listener(clips(1.0, 0), RATE // 2)
     assert len(counted.calls) == 3
+
+
+def kept(**changes: object) -> bytes:
+    """A file of one note, with some of its arrays changed."""
+    content = io.BytesIO()
+    np.savez(content, **{**HeardNotes.from_rows([(0.5, 60, 0.7, 64)])._asdict(), **changes})
+    return content.getvalue()
+
+
+def deflated() -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, **HeardNotes.from_rows([(0.5, 60, 0.7, 64)])._asdict())
+    return content.getvalue()
+
+
+DAMAGE = {
+    "empty": lambda: b"",
+    "cut": lambda: kept()[:-30],
+    "flipped": lambda: kept().replace(b"\x00\x00\x00\xe0?", b"\x00\x00\x00\xf0?", 1),  # 0.5 in bytes
+    "no notes": lambda: kept(pitch=np.arange(3)),
+    "objects": lambda: kept(pitch=np.array([{"a": 1}], dtype=object)),
+    "another type": lambda: kept(pitch=np.array([60.0])),
+    "a pitch that cannot be": lambda: kept(pitch=np.array([600])),
+    "a time that cannot be": lambda: kept(onset=np.array([np.nan])),
+    "another array": lambda: kept(more=np.zeros(1)),
+    "deflated": deflated,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_was_heard_and_is_damaged_is_heard_again(counted, tmp_path, damage):
+    (first,) = NoteListener(tmp_path)(clips(1.0, 0), RATE)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(DAMAGE[damage]())
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged .*listened to again"):
+        (again,) = NoteListener(tmp_path)(clips(1.0, 0), RATE)
+    assert len(counted.calls) == 2
+    assert [column.tolist() for column in again] == [column.tolist() for column in first]
+    NoteListener(tmp_path)(clips(1.0, 0), RATE)
+    assert len(counted.calls) == 2
+
+
+def test_a_link_or_a_pipe_is_not_what_was_heard(counted, tmp_path):
+    NoteListener(tmp_path / "cache")(clips(1.0, 0), RATE)
+    (path,) = (tmp_path / "cache").iterdir()
+    target = path.rename(tmp_path / "elsewhere")
+    before = target.stat()
+    for plant in (lambda: path.symlink_to(target), lambda: os.mkfifo(path)):
+        plant()
+        with pytest.warns(UserWarning, match="listened to again"):
+            NoteListener(tmp_path / "cache")(clips(1.0, 0), RATE)
+        assert path.is_file() and not path.is_symlink()
+        path.unlink()
+    assert target.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_short_clips_share_a_segment_and_keep_their_own_notes(counted):
