@@ -238,8 +238,15 @@ COMMANDS = (
     (can_sample, "generate {} --num_clips 4"),
     (can_reconstruct, "reconstruct {} piano.wav"),
     (renders_notes, "render {} piece.mid"),
+    (can_compose, "compose {}"),
 )
 """What the command line does with a model that can."""
+
+
+def other_use(model: object) -> str:
+    """What can be done with a model that cannot do what was asked of it, as the end of a sentence."""
+    verbs = [f"`lightning {command.partition(' ')[0]}`" for can, command in COMMANDS if can(model)]
+    return f"; this model is for {' and '.join(verbs)}" if verbs else ""
 
 
 def can_resynthesise(model: object) -> bool:

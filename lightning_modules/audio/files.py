@@ -45,7 +45,8 @@ class AudioSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise AudioFileError(f"{shown(path)}: no such file", "give the path of a sound file")
+            problem = "no file, but a folder or device" if path.exists() else "no such file"
+            raise AudioFileError(f"{shown(path)}: {problem}", "give the path of a sound file")
         if path.stat().st_size == 0:
             raise AudioFileError(f"{shown(path)}: the file is empty (0 bytes)", _OTHER_FILE)
         try:

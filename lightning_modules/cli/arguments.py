@@ -5,13 +5,13 @@ Torch and Lightning are imported inside functions: help, and mistakes in the com
 
 import hashlib
 import json
-import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonargparse
 from numpy.typing import NDArray
@@ -26,6 +26,37 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
+
+
+class Limits(NamedTuple):
+    """What an option's number may be."""
+
+    least: float
+    most: float
+    exclusive: bool = False
+    """Whether it must be more than `least`."""
+
+
+HOUR, DAY = 3600, 86_400
+LIMITS = {
+    "block_seconds": Limits(0, DAY, exclusive=True),
+    "epochs": Limits(1, 1000),
+    "gain_db": Limits(-100, 100),
+    "num_clips": Limits(1, 1_000_000),
+    "num_pieces": Limits(1, 1_000_000),
+    "prompt_seconds": Limits(0, DAY, exclusive=True),
+    "ring_seconds": Limits(0, HOUR),
+    "seconds": Limits(0, DAY, exclusive=True),
+    "seed": Limits(0, 2**63 - 1),
+    "steps": Limits(2, 10_000),
+    "temperature": Limits(0, 100),
+    "tempo": Limits(0.05, 20),
+    "top_p": Limits(0, 1, exclusive=True),
+    "transpose": Limits(-127, 127),
+    "truncation": Limits(0, 100, exclusive=True),
+    "velocity_exponent": Limits(0, 100, exclusive=True),
+}
+"""By the name of an option, which means the same in every verb that has it."""
 LONGEST_STEM = 200
 """Bytes of a file's name without its ending: file systems allow 255, and endings are added."""
 
@@ -74,9 +105,9 @@ def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # what torch raises depends on the device that is not there
+        reason = re.split(r"\n|(?<=\w)\. ", str(error), maxsplit=1)[0]
         raise OptionError(f"--device {name} cannot be used ({reason})", "use cpu, or leave it out") from error
     options.checkpoint = str(checkpoint_in(Path(options.checkpoint)))
     module = load_module(options.checkpoint, device).requires_grad_(False)
@@ -87,21 +118,29 @@ def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
     return module
 
 
-def check_at_least(name: str, value: float, least: float, exclusive: bool = False) -> None:
-    """Raise an OptionError unless the option's value is a finite number, `least` or more (or just more)."""
-    if not math.isfinite(value) or value < least or (exclusive and value == least):
-        raise OptionError(f"--{name} is {value}", f"give {'more than' if exclusive else 'at least'} {least}")
+def check_limits(options: jsonargparse.Namespace) -> None:
+    """Raise an OptionError unless every number in a verb's options is within its `LIMITS`."""
+    for name, (least, most, exclusive) in LIMITS.items():
+        value = getattr(options, name, None)
+        # not the other way round: no comparison with what is no number holds
+        if value is not None and not (least <= value <= most and not (exclusive and value == least)):
+            raise OptionError(
+                f"--{name} is {value}",
+                f"give {'more than' if exclusive else 'at least'} {least}, and at most {most}",
+            )
 
 
 def num_samples_of(seconds: float | None, module: "GenerativeModule") -> int:
     """Length in samples of `--seconds`; the training clip's if None.
 
     Raises:
-        OptionError: If that is less than one sample.
+        OptionError: If that is less than one sample, or more than memory holds of a model's layers.
     """
     if seconds is None:
         return module.clip_samples
-    check_at_least("seconds", seconds, 1.0 / module.sample_rate)
+    if not 1.0 / module.sample_rate <= seconds <= HOUR:
+        least = 1.0 / module.sample_rate
+        raise OptionError(f"--seconds is {seconds}", f"give at least {least:g}, and at most {HOUR}")
     return round(seconds * module.sample_rate)
 
 

@@ -23,7 +23,7 @@ _LESS_ON_GPU = (
     "lower --data.batch_size (--trainer.accumulate_grad_batches 2 makes up for half of it), or add "
     "--trainer.precision bf16-mixed; `lightning doctor` says how many clips fit"
 )
-_LESS_OF_A_TOOL = "ask for less at once (--block_seconds, --num_clips, --seconds), or add --device cpu"
+_LESS_OF_A_TOOL = "ask for less at once (--block_seconds, --seconds)"
 _LESS_MEMORY = "lower --data.batch_size or --data.workers, or close other programs"
 _ANOTHER_PORT = "leave MASTER_PORT out of the environment, which takes a free one, or give another number"
 _OTHER_OPTIONS = "change or leave out what it names; `lightning doctor` shows what this machine has"
@@ -55,10 +55,13 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
     if isinstance(error, OSError):
         return _of_system(error)
     if _GPU_FULL.search(text) or type(error).__name__ == "OutOfMemoryError":
-        return Answer(_gpu_full(text), _LESS_ON_GPU if is_training else _LESS_OF_A_TOOL)
+        return Answer(
+            _gpu_full(text), _LESS_ON_GPU if is_training else f"{_LESS_OF_A_TOOL}, or add --device cpu"
+        )
     if isinstance(error, MemoryError) or _MEMORY_FULL.search(text):
         reason = _MEMORY_FULL.search(text)
-        return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", _LESS_MEMORY)
+        remedy = _LESS_MEMORY if is_training else _LESS_OF_A_TOOL
+        return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", remedy)
     if type(error).__name__ == "MisconfigurationException":  # Lightning's
         return Answer(f"Lightning cannot work with these options: {' '.join(text.split())}", _OTHER_OPTIONS)
     if found := _NOT_LOGGED.search(text):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_modules.base import GenerativeModule, HasLatents, can_reconstruct, has_latents
+from lightning_modules.base import GenerativeModule, HasLatents, can_reconstruct, has_latents, other_use
 from lightning_modules.errors import OptionError
 from lightning_modules.inference.reconstruction import read_clip
 from lightning_modules.numerics.noise import seeded_noise
@@ -67,6 +67,10 @@ def latent_of(
             f"{end!r} is no seed, and {type(module).__name__} does not encode sound files",
             "give two seeds, whole numbers; a file of such a name is ./NAME",
         )
+    if not Path(end).exists():
+        raise OptionError(
+            f"{end!r} is neither a seed nor a sound file", "give a whole number, 0 or more, or a file"
+        )
     seconds = None if num_samples is None else num_samples / module.sample_rate
     waveform = torch.from_numpy(read_clip(Path(end), module, seconds))[None].to(module.device)  # (1, C, T)
     return module.encode_latent(waveform), waveform.shape[-1]
@@ -96,7 +100,7 @@ def interpolate(
     """
     if not has_latents(module):
         raise OptionError(
-            f"{type(module).__name__} has no latents to interpolate between", "use another model"
+            f"{type(module).__name__} has no latents to interpolate between", f"give a VAE{other_use(module)}"
         )
     files = {each: latent_of(module, each, num_samples) for each in ends if not is_seed(each)}
     drawn = num_samples or min((length for _, length in files.values()), default=None)

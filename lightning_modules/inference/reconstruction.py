@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_modules.audio.files import AudioSink, AudioSource, resampled, shown, with_length
 from lightning_modules.audio.spectrogram import MelSpectrogram
-from lightning_modules.base import AudioModel, GenerativeModule, Reconstructs, can_reconstruct
+from lightning_modules.base import AudioModel, GenerativeModule, Reconstructs, can_reconstruct, other_use
 from lightning_modules.errors import AudioFileError, OptionError
 from lightning_modules.inference.blockwise import BLOCK_SECONDS, Block, context_samples, reconstruct_stream
 from lightning_modules.metrics.functional import EnergySums, log_mel_distance, si_sdr_of_sums
@@ -33,8 +33,8 @@ class FileReconstructor:
     def __init__(self, module: GenerativeModule, block_seconds: float = BLOCK_SECONDS) -> None:
         if not can_reconstruct(module):
             raise OptionError(
-                f"{type(module).__name__} makes audio from nothing and does not encode any",
-                "use a VAE or a conditional WaveGAN, or `lightning generate`",
+                f"{type(module).__name__} of this checkpoint makes no audio from other audio",
+                f"give a VAE or a vocoder{other_use(module)}",
             )
         self.module: Reconstructs = module
         self.block_samples = max(round(block_seconds * module.sample_rate), 1)

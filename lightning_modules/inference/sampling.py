@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lightning_modules.base import GenerativeModule, can_sample
+from lightning_modules.base import GenerativeModule, can_sample, other_use
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
 
@@ -80,8 +80,8 @@ def drawn_clips(
     """
     if not can_sample(module):
         raise OptionError(
-            f"{type(module).__name__} as it was built makes audio from other audio: this model cannot sample",
-            "use `lightning reconstruct`, or for a plain autoencoder a density from `lightning fit_density`",
+            f"{type(module).__name__} of this checkpoint makes no audio from nothing: it cannot sample",
+            f"for a plain autoencoder, make a density with `lightning fit_density`{other_use(module)}",
         )
     noise = TruncatedNormalNoise(truncation) if truncation is not None else None
     for index in range(num_clips):

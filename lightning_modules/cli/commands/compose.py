@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from lightning_modules.audio.files import shown
-from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_limits, open_module
 from lightning_modules.errors import OptionError
 
 if TYPE_CHECKING:
@@ -88,19 +88,9 @@ def run(options: jsonargparse.Namespace) -> None:
 
 def check_options(options: jsonargparse.Namespace) -> None:
     """Raise an OptionError unless the numbers make sense."""
-    check_at_least("seconds", options.seconds, 0.0, exclusive=True)
-    check_at_least("seed", options.seed, 0)
-    check_at_least("num_pieces", options.num_pieces, 1)
-    check_at_least("temperature", options.temperature, 0.0)
-    check_at_least("gain_db", options.gain_db, -100.0)
-    if not 0.0 < options.top_p <= 1.0:
-        raise OptionError(f"--top_p is {options.top_p}", "give a probability: more than 0, and at most 1")
-    if options.prompt_seconds is not None:
-        check_at_least("prompt_seconds", options.prompt_seconds, 0.0, exclusive=True)
-        if options.prompt is None:
-            raise OptionError(
-                "--prompt_seconds is given without --prompt", "leave it out, or give a MIDI file"
-            )
+    check_limits(options)
+    if options.prompt_seconds is not None and options.prompt is None:
+        raise OptionError("--prompt_seconds is given without --prompt", "leave it out, or give a MIDI file")
 
 
 def write_notes(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import jsonargparse
 
+from lightning_modules.cli.arguments import check_limits
 from lightning_modules.errors import OptionError
-from lightning_modules.runs.folder import free_path
+from lightning_modules.runs.folder import checkpoint_in, free_path
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -30,7 +31,11 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     """Which checkpoint, and how."""
     from lightning_modules.inference.density import DensityEstimator
 
-    parser.add_argument("checkpoint", type=str, help="A checkpoint in the run folder that it was written to.")
+    parser.add_argument(
+        "checkpoint",
+        type=str,
+        help="A checkpoint in the run folder that it was written to, or that folder: its best.",
+    )
     parser.add_argument(
         "--estimator",
         type=DensityEstimator,
@@ -56,7 +61,8 @@ def run(options: jsonargparse.Namespace) -> None:
     from lightning_modules.inference.density import density_path, nats_per_frame, save_density
     from lightning_modules.runs.data import data_of_run
 
-    checkpoint = Path(options.checkpoint)
+    check_limits(options)
+    checkpoint = checkpoint_in(Path(options.checkpoint))
     module = load_module(checkpoint)
     if not isinstance(module, HasPrior):
         raise OptionError(

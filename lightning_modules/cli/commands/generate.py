@@ -15,7 +15,7 @@ from lightning_modules.cli.arguments import (
     OutputFolder,
     add_density_argument,
     add_tool_arguments,
-    check_at_least,
+    check_limits,
     num_samples_of,
     open_module,
 )
@@ -52,11 +52,7 @@ def run(options: jsonargparse.Namespace) -> None:
     """
     from lightning_modules.inference.sampling import drawn_clips  # which takes seconds to import
 
-    check_at_least("num_clips", options.num_clips, 1)
-    check_at_least("seed", options.seed, 0)
-    check_at_least("temperature", options.temperature, 0.0)
-    if options.truncation is not None:
-        check_at_least("truncation", options.truncation, 0.0, exclusive=True)
+    check_limits(options)
     module = open_module(options)
     num_samples = num_samples_of(options.seconds, module)
     clips = drawn_clips(

@@ -17,7 +17,7 @@ from lightning_modules.cli.arguments import (
     OutputFolder,
     add_density_argument,
     add_tool_arguments,
-    check_at_least,
+    check_limits,
     num_samples_of,
     open_module,
 )
@@ -57,8 +57,7 @@ def run(options: jsonargparse.Namespace) -> None:
     """
     from lightning_modules.inference.interpolation import interpolate  # which takes seconds to import
 
-    check_at_least("steps", options.steps, 2)
-    check_at_least("temperature", options.temperature, 0.0)
+    check_limits(options)
     module = open_module(options)
     num_samples = None if options.seconds is None else num_samples_of(options.seconds, module)
     spherical = None if options.path == "auto" else options.path == "spherical"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from lightning_modules.audio.files import AudioSource, shown
-from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_limits, open_module
 from lightning_modules.errors import AudioFileError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(options: jsonargparse.Namespace) -> None:
     from lightning_modules.inference.reconstruction import FileReconstructor  # which takes seconds to import
 
     options.files = [str(path) for name in options.files for path in sound_files(Path(name))]
-    check_at_least("block_seconds", options.block_seconds, 0.0, exclusive=True)
+    check_limits(options)
     module = open_module(options)
     reconstructor = FileReconstructor(module, options.block_seconds)
     if reconstructor.context_samples is None:

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from lightning_modules.audio.files import shown
-from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_limits, open_module
 from lightning_modules.errors import AudioFileError, OptionError
 
 if TYPE_CHECKING:
     from lightning_modules.cli.rendering import PieceRenderer
-
-SLOWEST, FASTEST = 0.05, 20.0
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
@@ -67,12 +65,9 @@ def run(options: jsonargparse.Namespace) -> None:
 
 def check_options(options: jsonargparse.Namespace) -> None:
     """Raise an OptionError unless the numbers make sense."""
-    for name in ("block_seconds", "velocity_exponent"):
-        check_at_least(name, getattr(options, name), 0.0, exclusive=True)
-    check_at_least("ring_seconds", options.ring_seconds, 0.0)
-    check_at_least("gain_db", options.gain_db, -100.0)
-    if not SLOWEST <= options.tempo <= FASTEST:
-        raise OptionError(f"--tempo is {options.tempo}", f"give {SLOWEST} to {FASTEST:g}; 1 is as written")
+    check_limits(options)
+    if options.channels == []:
+        raise OptionError("--channels is empty", "give channels, 1 to 16, or leave it out for all but 10")
     for channel in options.channels or []:
         if not 1 <= channel <= 16:
             raise OptionError(f"--channels has {channel}", "MIDI channels are 1 to 16")

@@ -49,9 +49,13 @@ def run(options: jsonargparse.Namespace) -> None:
 
     if options.count < 1:
         raise SweepError(f"--count is {options.count}", "give at least 1")
+    try:
+        words = shlex.split(options.options)
+    except ValueError as error:
+        raise SweepError(f"--options is {options.options!r} ({error})", "close the quotes in it") from error
     plan = load_sweep(Path(experiment_file(str(options.file))), options.method)
     folder = options.sweeps_dir / checked_name(options.name or plan.name)
-    sweep = LocalSweep(plan, folder, shlex.split(options.options), options.seed, options.max_failures)
+    sweep = LocalSweep(plan, folder, words, options.seed, options.max_failures)
     show(plan, sweep.run(options.count), folder)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from lightning_modules.audio.files import AudioSource, shown
-from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_at_least, open_module
+from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_limits, open_module
 
 if TYPE_CHECKING:
     from lightning_modules.networks.transcriber import Transcriber
@@ -38,7 +38,7 @@ def run(options: jsonargparse.Namespace) -> None:
     """
     from lightning_modules.inference.transcription import transcriber_of  # which takes seconds to import
 
-    check_at_least("block_seconds", options.block_seconds, 0.0, exclusive=True)
+    check_limits(options)
     module = open_module(options)
     transcriber = transcriber_of(module)
     with OutputFolder("transcribe", options) as folder:

@@ -58,7 +58,7 @@ def broken_files(folder: Path) -> dict[Path, str]:
         "text.wav": (b"this is no sound", "not readable as audio"),
         "noise.mp3": (bytes(range(256)) * 8, "not readable as audio|holds no audio"),
     }
-    found = {folder / "gone.wav": "no such file", folder: "no such file"}
+    found = {folder / "gone.wav": "no such file", folder: "no file, but a folder"}
     for name, (content, text) in texts.items():
         (folder / name).write_bytes(content)
         found[folder / name] = text

@@ -109,7 +109,7 @@ def test_models_that_cannot(tmp_path, capsys):
         save(make(), tmp_path / f"{make.__name__}.ckpt") for make in (make_vocoder, make_wavegan)
     )
     folder = ("--output", tmp_path / "out")
-    assert "this model cannot sample" in refusal(capsys, "generate", vocoder, *folder)
+    assert "it cannot sample" in refusal(capsys, "generate", vocoder, *folder)
     assert "draws no normal noise" in refusal(capsys, "generate", wavegan, *folder, "--truncation", 1)
     assert "gone.ckpt does not exist" in refusal(capsys, "generate", tmp_path / "gone.ckpt", *folder)
     (tmp_path / "file").touch()

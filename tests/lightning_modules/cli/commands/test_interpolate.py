@@ -28,7 +28,7 @@ def test_errors(tmp_path, capsys):
     toy = str(save(ToyModule(8000, 1600), tmp_path / "toy.ckpt"))
     for arguments, text in (
         ((vae, "1", "2", "--steps", "1"), "--steps is 1\n"),
-        ((vae, "1", "gone.wav"), "gone.wav: no such file"),
+        ((vae, "1", "gone.wav"), "'gone.wav' is neither a seed nor a sound file"),
         ((toy, "1", "2"), "ToyModule has no latents to interpolate between"),
     ):
         with pytest.raises(SystemExit) as end:

@@ -125,7 +125,7 @@ def test_a_model_without_an_encoder(tmp_path, capsys):
     path = save(make_wavegan(), tmp_path / "g.ckpt")
     with pytest.raises(SystemExit):
         start(path, tmp_path / "out", tmp_path / "a.wav")
-    assert "does not encode any" in capsys.readouterr().err
+    assert "makes no audio from other audio" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -31,6 +31,7 @@ def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
         ([str(SHIPPED), "--count", "0"], "--count is 0"),
         ([str(SHIPPED), "--name", "../elsewhere"], "does not name a folder within --sweeps_dir"),
         (["no_such_sweep.yaml"], "no_such_sweep.yaml"),
+        ([str(SHIPPED), "--options", "--a 'b"], '--options is "--a \'b" (No closing quotation)'),
     ],
 )
 def test_mistakes_are_named_and_leave_no_folder(
