@@ -40,8 +40,10 @@ class Limits(NamedTuple):
 HOUR, DAY = 3600, 86_400
 LIMITS = {
     "block_seconds": Limits(0, DAY, exclusive=True),
+    "count": Limits(1, 1_000_000),
     "epochs": Limits(1, 1000),
     "gain_db": Limits(-100, 100),
+    "max_failures": Limits(1, 1_000_000),
     "num_clips": Limits(1, 1_000_000),
     "num_pieces": Limits(1, 1_000_000),
     "prompt_seconds": Limits(0, DAY, exclusive=True),

@@ -60,7 +60,13 @@ class LocalSweep:
             SweepError: If the folder holds another sweep, a damaged one, or is in use, the default fails, or
                 too many trials fail one after another.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SweepError(
+                f"Cannot make the folder {self.folder} ({error.strerror})",
+                "give another --sweeps_dir, where you may write",
+            ) from error
         try:
             with lock_file(self.folder / ".lock"):
                 study = search.open_study(self.plan, self.folder / "journal.log")

@@ -2,13 +2,12 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
@@ -16,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from lightning_modules.errors import SweepError
-from lightning_modules.sweeps.sweep_file import SweepPlan, choice
+from lightning_modules.sweeps.sweep_file import SweepPlan, choice, grid_side
 
 DEFAULT = 0
 """Number of the trial that leaves all options as they are."""
@@ -129,23 +128,10 @@ def _sampler(plan: SweepPlan, seed: int) -> BaseSampler:
     return TPESampler(n_startup_trials=FIRST_AT_RANDOM, seed=seed)
 
 
-def _grid(plan: SweepPlan) -> list[dict[str, Any]]:
-    """All points of the space, whose options must be countable."""
-    sides = []
-    for name, side in plan.space.items():
-        if isinstance(side, CategoricalDistribution):
-            sides.append(list(side.choices))
-        elif isinstance(side, IntDistribution):
-            sides.append(list(range(side.low, side.high + 1, side.step)))
-        elif isinstance(side, FloatDistribution) and side.step is not None:
-            steps = round((side.high - side.low) / side.step)
-            sides.append([side.low + step * side.step for step in range(steps + 1)])
-        else:
-            raise SweepError(
-                f"{name} has values without number, which no grid goes through",
-                "give it `values`, whole `min` and `max`, or `distribution: q_uniform`; or --method random",
-            )
-    return [dict(zip(plan.space, point, strict=True)) for point in itertools.product(*sides)]
+def _grid(plan: SweepPlan) -> Iterator[dict[str, Any]]:
+    """All points of the space, whose options `load_sweep` has found countable."""
+    sides = [grid_side(side) for side in plan.space.values()]
+    return (dict(zip(plan.space, point, strict=True)) for point in itertools.product(*sides))
 
 
 def make_pruner(plan: SweepPlan) -> BasePruner:

@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml  # type: ignore[import-untyped]  # ships no type information
-
 from lightning_modules.errors import SweepError
+from lightning_modules.runs.config import read_config
 from lightning_modules.runs.metrics import METRICS_PATTERN, read_rows
 
 POLL_SECONDS = 0.5
@@ -128,7 +127,7 @@ def logged_names(folder: Path) -> list[str]:
 def options_of_run(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     """The values that options had in the run in `folder`, of those that its config.yaml has."""
     path = folder / "config.yaml"
-    config = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    config = read_config(path) if path.is_file() else {}
     found = {}
     for name in names:
         with suppress(KeyError, TypeError):

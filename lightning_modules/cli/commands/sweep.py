@@ -8,12 +8,14 @@ Optuna suggests; runs that fall behind are stopped early, if the file asks for i
 command goes on where it was. With an account, `wandb sweep FILE` and `wandb agent` search the same space.
 """
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonargparse
 
+from lightning_modules.cli.arguments import LONGEST_STEM, check_limits
 from lightning_modules.errors import SweepError
 from lightning_modules.runs.experiments import experiment_file
 
@@ -47,8 +49,7 @@ def run(options: jsonargparse.Namespace) -> None:
     from lightning_modules.sweeps.local_sweep import LocalSweep
     from lightning_modules.sweeps.sweep_file import load_sweep
 
-    if options.count < 1:
-        raise SweepError(f"--count is {options.count}", "give at least 1")
+    check_limits(options)
     try:
         words = shlex.split(options.options)
     except ValueError as error:
@@ -80,10 +81,11 @@ def checked_name(name: str) -> str:
     Raises:
         SweepError: If it would lead elsewhere.
     """
-    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+    too_long = len(os.fsencode(name)) > LONGEST_STEM
+    if name in ("", ".", "..") or set(name) & set("/\\") or not name.isprintable() or too_long:
         raise SweepError(
-            f"The sweep's name {name!r} does not name a folder within --sweeps_dir",
-            "give a --name without '/', '\\' and '..'; --sweeps_dir says where all sweeps lie",
+            f"The sweep's name {name!r:.100} does not name a folder within --sweeps_dir",
+            "give a short --name without '/', '\\' and '..'; --sweeps_dir says where all sweeps lie",
         )
     return name
 

@@ -1,6 +1,7 @@
 """W&B sweep files: what can be searched here is read as W&B means it, anything else is refused by name."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_constants_and_nested_names(tmp_path: Path) -> None:
 
 def test_the_method_can_be_another(tmp_path: Path) -> None:
     assert load(tmp_path, {}).method == "random"
-    assert load(tmp_path, {}, "grid").method == "grid"
+    assert load(tmp_path, {}, "bayes").method == "bayes"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,22 @@ def test_the_method_can_be_another(tmp_path: Path) -> None:
         ({"parameters": {"x": 3}}, "x: 3 is not a mapping"),
         ({"early_terminate": {"type": "median"}}, "its type can only be hyperband"),
         ({"early_terminate": {"type": "hyperband"}}, "neither min_iter nor max_iter and s"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": "a"}}, "min_iter is 'a', no whole number"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 0}}, "eta is 0, no whole number"),
+        ({"method": "grid", "parameters": {"x": {"min": 0.0, "max": 1.0}}}, "x has values without number"),
+        ({"method": "grid", "parameters": {"x": {"min": 0, "max": 10**12}}}, "more than 100,000 points"),
+        ({"method": ["random"]}, r"method is \['random'\]"),
+        ({"metric": {"name": ["a"]}}, r"metric.name is \['a'\], not text"),
+        ({"name": 5}, "name is 5, not text"),
+        ({"command": []}, r"command is \[\], not a list of words"),
+        ({"command": [["true"]]}, "not a list of words"),
+        ({"command": ["tr\0ue"]}, "not a list of words"),
+        ({"command": ["${program}"]}, "the file has no 'program'"),
+        ({"command": ["${program}"], "program": ["a"]}, r"program is \['a'\], not text"),
+        ({"parameters": {"x": {"min": 0.0, "max": float("inf")}}}, "max is inf, and no bound may be beyond"),
+        ({"parameters": {"x": {"min": 0.0, "max": 1e9, "distribution": "log_uniform"}}}, "x: math range"),
+        ({"parameters": {"x": {"min": 0, "max": 1.0, "distribution": "q_uniform", "q": [1]}}}, "q is"),
+        ({"parameters": {"x": {"min": 0, "max": 1.0, "distribution": "q_uniform", "q": 1e-300}}}, "x: "),
     ],
 )
 def test_a_sweep_file_that_cannot_be_used(tmp_path: Path, changes: dict, message: str) -> None:
@@ -105,7 +122,39 @@ def test_a_sweep_file_without_a_command_or_no_file(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="it has no 'command'"):
         load_sweep(path)
     path.write_text("[1]")
-    with pytest.raises(SweepError, match="it is not a mapping"):
+    with pytest.raises(SweepError, match="is no table of options"):
         load_sweep(path)
     with pytest.raises(SweepError, match=r"nothing.yaml cannot be read"):
         load_sweep(tmp_path / "nothing.yaml")
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{BOMB}method: *h", "holds more than 50,000 values"),
+        ("method: random\nparameters: &p {a: {parameters: *p}}", "nested deeper than"),
+        ("a: " + "[" * 5000, "nested deeper than"),
+        ("a: " + "9" * 5000, "is no YAML"),
+        ("a: 2020-01-01", r"no text, number, list or table \(Object of type date(.|\n)*in quotes"),
+        ("a: !!binary aGVsbG8=", "no text, number, list or table"),
+        ("!!python/object/apply:os.mkdir [planted]", "is no YAML"),
+    ],
+)
+def test_a_hostile_sweep_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str):
+    monkeypatch.chdir(tmp_path)
+    Path("x.yaml").write_text(text)
+    with pytest.raises(SweepError, match=message):
+        load_sweep(Path("x.yaml"))
+    assert not Path("planted").exists()
+
+
+def test_a_pipe_is_no_sweep_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.yaml")
+    with pytest.raises(SweepError, match=r"x.yaml cannot be read \(no regular file\)"):
+        load_sweep(tmp_path / "x.yaml")

@@ -12,7 +12,9 @@ from lightning_modules.errors import SweepError
 SHIPPED = Path(__file__).parents[4] / "experiments/sweeps/vae.yaml"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "/tmp"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "/tmp", "a\0", "a\x1b[31m", "a\nb", "a" * 300]
+)
 def test_a_name_that_leads_out_of_the_folder_of_sweeps(name: str):
     with pytest.raises(SweepError, match="does not name a folder within --sweeps_dir"):
         checked_name(name)
@@ -29,6 +31,8 @@ def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     ("arguments", "message"),
     [
         ([str(SHIPPED), "--count", "0"], "--count is 0"),
+        ([str(SHIPPED), "--seed", "-1"], "--seed is -1"),
+        ([str(SHIPPED), "--sweeps_dir", str(SHIPPED)], f"Cannot make the folder {SHIPPED}/"),
         ([str(SHIPPED), "--name", "../elsewhere"], "does not name a folder within --sweeps_dir"),
         (["no_such_sweep.yaml"], "no_such_sweep.yaml"),
         ([str(SHIPPED), "--options", "--a 'b"], '--options is "--a \'b" (No closing quotation)'),
