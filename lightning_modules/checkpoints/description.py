@@ -20,12 +20,14 @@ import torch
 
 from lightning_modules.checkpoints.allocation import AllocationLimit
 from lightning_modules.checkpoints.file import KEY
+from lightning_modules.checkpoints.parsing import innermost
 from lightning_modules.checkpoints.trust import check_description
 from lightning_modules.checkpoints.upgrade import FORMAT
 from lightning_modules.errors import CheckpointError, ExperimentError
 
 Role = TypeVar("Role")
 _PLAIN = (bool, int, float, str, type(None))
+_LONGEST_REASON = 400
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -305,7 +307,7 @@ def instantiate(
     except ExperimentError:
         raise
     except Exception as error:  # whatever arguments that make no sense let a constructor raise
-        reason = str(error).partition("\nGiven value")[0]  # of which there may be pages
+        reason = innermost(str(error))[-_LONGEST_REASON:]
         raise CheckpointError(
             f"The {where} {description.get('class_path')} cannot be rebuilt from its description: {reason}",
             "install the version of this program that wrote it",

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import jsonargparse
 
+from lightning_modules.checkpoints.parsing import innermost
 from lightning_modules.errors import OptionError
 from lightning_modules.runs.experiments import experiment_names
 
@@ -105,7 +106,7 @@ def answer(message: str, parser: jsonargparse.ArgumentParser) -> str:
     found = (
         next((each for each in answers if each), None) or _value(message, option) or _class(message, option)
     )
-    return str(found or Answer(_innermost(message), f"see {parser.prog} --help"))
+    return str(found or Answer(innermost(message), f"see {parser.prog} --help"))
 
 
 def nearest(name: str, valid: Iterable[str], least_likeness: float = _LEAST_LIKENESS) -> str | None:
@@ -320,12 +321,3 @@ def _owner(message: str) -> type[Any] | None:
         return None
     module, _, name = found[-1].rpartition(".")
     return getattr(sys.modules.get(module), name, None)  # the parser has imported it, if it is there
-
-
-def _innermost(message: str) -> str:
-    """What is left without the types that a value is not."""
-    lines = [line.strip(" -") for line in message.splitlines()]
-    told = re.compile(
-        r"Does not validate|Subtypes|Errors:|Given value|Expected a <class 'NoneType'>|Expected a path but|$"
-    )
-    return " ".join(line for line in lines if not told.match(line))
