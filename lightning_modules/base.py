@@ -22,6 +22,7 @@ from lightning_modules.checkpoints.file import KEY, read_checkpoint
 from lightning_modules.checkpoints.hub import fetched, uploaded
 from lightning_modules.checkpoints.repository import write_repository
 from lightning_modules.errors import OptionError, RunError
+from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P
 from lightning_modules.runs.config import model_section
 from lightning_modules.runs.experiments import experiment_file
 
@@ -179,8 +180,8 @@ class Composes(Protocol):
         reader: TokenReader,
         seconds: float,
         seed: int,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
+        temperature: float = TEMPERATURE,
+        top_p: float = TOP_P,
         most_tokens: int | None = None,
     ) -> Iterator[MusicEvent]:
         """Draw a piece.

@@ -14,6 +14,7 @@ from lightning_modules.base import GenerativeModule, MusicEvent, TokenReader
 from lightning_modules.errors import OptionError
 from lightning_modules.inference.composition import compose, events_until
 from lightning_modules.networks.note_transformer import NoteTransformer
+from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P
 from lightning_modules.optimization import with_scheduler
 
 TOKEN_RATE = 100
@@ -58,8 +59,8 @@ class NotePrior(GenerativeModule):
         reader: TokenReader,
         seconds: float,
         seed: int,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
+        temperature: float = TEMPERATURE,
+        top_p: float = TOP_P,
         most_tokens: int | None = None,
     ) -> Iterator[MusicEvent]:
         """Draw a piece; see `Composes.compose`.

@@ -19,6 +19,7 @@ from lightning_modules.callbacks.validation_samples import ValidationSamples
 from lightning_modules.errors import OptionError
 from lightning_modules.loggers.media import Cell, MediaLogger
 from lightning_modules.numerics.noise import seeded_noise
+from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P
 from lightning_modules.runs.folder import checkpoint_in
 
 TABLE_COLUMNS = ["step", "piece", "notes", "roll"]
@@ -54,8 +55,8 @@ class PieceLogger(ValidationSamples):
         every_n_validations: int = 1,
         num_pieces: int = 2,
         seconds: float = 20.0,
-        temperature: float = 1.0,
-        top_p: float = 0.95,
+        temperature: float = TEMPERATURE,
+        top_p: float = TOP_P,
         most_tokens: int = 1000,
         render: str | None = None,
         seed: int = 0,

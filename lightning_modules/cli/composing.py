@@ -20,6 +20,7 @@ from lightning_modules.cli.rendering import read_piece
 from lightning_modules.errors import OptionError
 from lightning_modules.inference.composition import compose, events_until, transformer_of
 from lightning_modules.networks.note_transformer import NoteTransformer
+from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P
 
 Event = NoteEvent | PedalEvent
 
@@ -74,8 +75,8 @@ class Composer:
         self,
         seconds: float,
         seed: int,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
+        temperature: float = TEMPERATURE,
+        top_p: float = TOP_P,
         prompt: Sequence[int] = (),
     ) -> Iterator[Event]:
         """Notes and pedal moves of a piece: those of the prompt, then what follows for some seconds.

@@ -7,12 +7,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from datamodules.batch import BEGIN
 from lightning_modules.base import GenerativeModule, MusicEvent, TokenReader
 from lightning_modules.errors import OptionError
 from lightning_modules.networks.note_transformer import NoteTransformer
+from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P, draw
 
 Event = TypeVar("Event", covariant=True)
 Timed = TypeVar("Timed", bound=MusicEvent)
@@ -49,8 +49,8 @@ def compose(
     reader: Reader[Event],
     window_tokens: int,
     seed: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
+    temperature: float = TEMPERATURE,
+    top_p: float = TOP_P,
     prompt: Sequence[int] = (),
 ) -> Iterator[Event | None]:
     """Draw tokens for as long as they are asked for.
@@ -63,8 +63,8 @@ def compose(
         reader: Has read `prompt`, and reads what is drawn.
         window_tokens: Tokens that the network hears at a time.
         seed: Of the draws.
-        temperature: Below 1 is more typical, above 1 more varied; 0 takes the likeliest token.
-        top_p: Draw from the likeliest tokens that together have this probability.
+        temperature: See `draw`.
+        top_p: See `draw`.
         prompt: Tokens to go on from.
 
     Yields:
@@ -77,7 +77,7 @@ def compose(
     pending, cache = [BEGIN, *heard], None
     while True:
         scores, cache = network(torch.tensor([pending], device=device), cache)
-        token = draw(scores[0, -1], reader.allowed(), random.random(), temperature, top_p)
+        token = draw(scores[0, -1].double().cpu(), reader.allowed(), random.random(), temperature, top_p)
         yield reader.read(token)
         heard.append(token)
         pending = [token]
@@ -98,25 +98,3 @@ def events_until(drawn: Iterable[Timed | None], reader: TokenReader, last_tick: 
             return
         if event is not None:
             yield event.until(last_tick)
-
-
-def draw(scores: Tensor, allowed: NDArray[np.bool_], place: float, temperature: float, top_p: float) -> int:
-    """Draw a token.
-
-    Args:
-        scores: (V,) logits.
-        allowed: (V,) bool, at least one.
-        place: In [0, 1): which token, by the cumulative probability of those that may be drawn.
-        temperature: See `compose`.
-        top_p: See `compose`; at least one token is left.
-    """
-    logits = np.where(allowed, scores.double().cpu().numpy(), -np.inf)
-    if temperature == 0.0:
-        return int(logits.argmax())
-    chance = np.exp((logits - logits.max()) / temperature)
-    order = np.argsort(-chance, kind="stable")
-    chance = chance[order] / chance.sum()
-    total = chance.cumsum()
-    count = max(1, int(np.searchsorted(total, top_p, side="left")) + 1)
-    total = total[: min(count, int(allowed.sum()))]
-    return int(order[min(int(np.searchsorted(total, place * total[-1], side="right")), len(total) - 1)])

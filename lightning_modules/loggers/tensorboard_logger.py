@@ -4,11 +4,10 @@ import io
 import struct
 import wave
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.utilities.logger import _convert_params, _flatten_dict, _sanitize_params
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -77,7 +76,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
         self, params: dict[str, Any] | Namespace, metrics: object = None, step: int | None = None
     ) -> None:
         """Add to the options of the run."""
-        self._config |= _convert_params(params)
+        self._config |= vars(params) if isinstance(params, Namespace) else params
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -119,7 +118,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
         from torch.utils.tensorboard.summary import hparams
 
         self._is_described = True
-        options = _sanitize_params(_flatten_dict(self._config))
+        options = dict(_flattened(self._config))
         scores = {f"{BEST}/{self.monitor.name}": 0.0} if self.monitor.name else {}
         for summary in hparams(options, scores):
             self.experiment.file_writer.add_summary(summary)
@@ -177,6 +176,15 @@ class TensorBoardMedia:
 
         with training_goes_on(self._folder):
             self._writer.file_writer.add_summary(Summary(value=[value]), step)
+
+
+def _flattened(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:
+    """Names as paths; TensorBoard knows switches, numbers and text."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value if isinstance(value, bool | int | float) else str(value)
 
 
 def _text(cell: Cell) -> str:

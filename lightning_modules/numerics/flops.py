@@ -35,7 +35,7 @@ class FlopCount(TorchDispatchMode):
     ) -> object:
         """Run `func`, and count it."""
         output = func(*args, **(kwargs or {}))
-        kind = func._overloadpacket
+        kind = func.overloadpacket
         if kind == aten.convolution_backward:
             self.total += convolution_backward_flops(*args)
         elif kind in flop_registry:

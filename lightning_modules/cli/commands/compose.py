@@ -16,6 +16,7 @@ import jsonargparse
 from lightning_modules.audio.files import shown
 from lightning_modules.cli.arguments import OutputFolder, add_tool_arguments, check_limits, open_module
 from lightning_modules.errors import OptionError
+from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P
 
 if TYPE_CHECKING:
     from datamodules.release.notes import Played
@@ -32,12 +33,12 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="Another seed, another piece; 0 or more.")
     parser.add_argument("--num_pieces", type=int, default=1, help="How many, each with the next seed.")
     parser.add_argument(
-        "--temperature", type=float, default=1.0, help="Below 1 is more typical, above 1 more varied."
+        "--temperature", type=float, default=TEMPERATURE, help="Below 1 is more typical, above 1 more varied."
     )
     parser.add_argument(
         "--top_p",
         type=float,
-        default=0.95,
+        default=TOP_P,
         help="Draw from the likeliest tokens that together have this probability: up to 1, which is all.",
     )
     parser.add_argument("--prompt", type=str | None, help="A MIDI file to go on from.")
