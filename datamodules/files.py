@@ -26,6 +26,10 @@ PART_SUFFIX = ".part"
 _NAME_BYTES = 200  # of 255 that most file systems allow
 _STALE_SECONDS = 86_400
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
+"""Hz, of a sound file; beyond, its header is damaged: at 1 Hz a file of a megabyte lasts for days."""
+INFINITE = 1e6
+"""Full scales; from there on a sample counts as infinite: sums of such samples overflow."""
 ABANDONED_SECONDS = 30.0
 """How long a lock is waited for whose holder cannot be seen."""
 _POLL_SECONDS = 0.1
@@ -146,6 +150,35 @@ def open_regular(path: Path) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     raise OSError(errno.EINVAL, "no regular file")
+
+
+class WithinFile:
+    """A file that is read by a library which a damaged header sends to places that files do not have.
+
+    It has no name, from which a library might guess what it is.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.readinto, self.tell = file.read, file.readinto, file.tell  # type: ignore[attr-defined]
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, or to the end of the file that is nearest to it."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._size}[whence]
+        return self._file.seek(min(max(start + offset, 0), self._size))
+
+    def write(self, content: bytes) -> int:
+        """Refuse.
+
+        Raises:
+            OSError: Always.
+        """
+        raise OSError(errno.EBADF, "opened for reading")
 
 
 def read_limited(path: Path, limit: int) -> bytes:

@@ -7,6 +7,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from datamodules.errors import AudioError
+from datamodules.files import HIGHEST_RATE, LOWEST_RATE, WithinFile
 
 _OTHER_FILE = "give a file that plays, or convert it to WAV or FLAC"
 _UNKNOWN_FRAMES = 1 << 48
@@ -34,18 +35,20 @@ class SoundStream:
         subtype: libsndfile's name of the sample format.
 
     Raises:
-        AudioError: If libsndfile cannot read it, or it holds no samples.
+        AudioError: If libsndfile cannot read it, its sample rate cannot be, or it holds no samples.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._name = name
         try:
-            self._file = _ForwardFile(file)
+            self._file = _ForwardFile(WithinFile(file))
         except soundfile.LibsndfileError as error:
             file.seek(0)
             reason = "not readable as audio" if file.read(1) else "the file is empty"
             raise AudioError(f"{name}: {reason} ({error.error_string})", _OTHER_FILE) from error
         self.samplerate: int = self._file.samplerate
+        if not LOWEST_RATE <= self.samplerate <= HIGHEST_RATE:
+            raise AudioError(f"{name}: a sample rate of {self.samplerate:,} Hz", _OTHER_FILE)
         self.channels: int = self._file.channels
         self.subtype: str = self._file.subtype
         frames: int = self._file.frames

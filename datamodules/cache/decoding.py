@@ -21,6 +21,7 @@ from datamodules.archive.folder import FileStream
 from datamodules.archive.sound_stream import SoundStream
 from datamodules.archive.wav_stream import WavStream
 from datamodules.errors import AudioError
+from datamodules.files import HIGHEST_RATE, INFINITE
 
 ResamplerQuality = Literal["LQ", "MQ", "HQ", "VHQ"]
 
@@ -30,8 +31,6 @@ RESAMPLER_QUALITY: ResamplerQuality = "HQ"
 MAESTRO_MIN_RATE = 44_100
 """Hz; the lowest sample rate in any release of MAESTRO."""
 
-_MAX_RATE = 768_000
-_INFINITE = 1e30  # sums of such samples overflow
 
 _RESTORE = "restore the recording from the official release, or exclude it"
 _SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
@@ -164,7 +163,7 @@ def _check_format(file: WavStream, name: str, sample_rate: int) -> None:
             "restore the official recording (44,100 or 48,000 Hz), or lower `sample_rate`",
         )
 
-    if file.samplerate > _MAX_RATE:
+    if file.samplerate > HIGHEST_RATE:
         raise AudioError(f"{name}: a sample rate of {file.samplerate:,} Hz", _RESTORE)
 
 
@@ -184,7 +183,7 @@ def _mixed_blocks(
                 f"of {file.frames / file.samplerate:.1f} s",
                 _RESTORE,
             )
-        if file.subtype in _FLOAT_SUBTYPES and not (finite := np.abs(block) < _INFINITE).all():
+        if file.subtype in _FLOAT_SUBTYPES and not (finite := np.abs(block) < INFINITE).all():
             place = position + int(np.argmin(finite.reshape(len(block), -1).all(1)))
             raise AudioError(
                 f"{name}: a sample is NaN or infinite at {place / file.samplerate:.2f} s", _RESTORE

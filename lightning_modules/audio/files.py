@@ -15,7 +15,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from datamodules.files import whole_file
+from datamodules.files import HIGHEST_RATE, INFINITE, LOWEST_RATE, WithinFile, whole_file
 from lightning_modules.errors import AudioFileError
 
 _CHUNK_FRAMES = 1 << 16
@@ -57,13 +57,16 @@ class AudioSource:
                 f"{shown(path)}: cannot be read ({error.strerror})", "check its permissions"
             ) from error
         try:
-            self._file = soundfile.SoundFile(self._raw)
+            self._file = soundfile.SoundFile(WithinFile(self._raw))
         except soundfile.LibsndfileError as error:
             self._raw.close()
             raise AudioFileError(
                 f"{shown(path)}: not readable as audio ({error.error_string})", _OTHER_FILE
             ) from error
         self.sample_rate: int = self._file.samplerate
+        if not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            self._raw.close()
+            raise AudioFileError(f"{shown(path)}: a sample rate of {self.sample_rate:,} Hz", _OTHER_FILE)
         self.channels: int = self._file.channels
         self.num_samples = 0
 
@@ -94,7 +97,7 @@ class AudioSource:
 
     def _frames(self) -> Iterator[NDArray[np.float32]]:
         while len(frames := self._read()):
-            bad = np.flatnonzero(~np.isfinite(frames).all(1))
+            bad = np.flatnonzero(~(np.abs(frames) < INFINITE).all(1))
             if len(bad):
                 place = (self.num_samples + int(bad[0])) / self.sample_rate
                 raise AudioFileError(

@@ -1,5 +1,6 @@
 """The page that others see of a model: what it is, what it was trained on, how good it is, how to use it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ _SPLITS = {"train": "to train on", "validation": "to validate with", "test": "to
 _CHANNELS = {1: "mono", 2: "stereo"}
 _SUBJECTS = {"reconstructions": "reconstructions", "samples": "samples", "floor": "real clips"}
 _ARROWS = {"lower": " ↓", "higher": " ↑"}
+_RELEASE = re.compile(r"v\d+\.\d+\.\d+")
+_MARKUP = re.compile(r"[^\w .,:/%()²-]")
+"""What a name or a unit has no need of, and Markdown or HTML a meaning for."""
 _LEGEND = (
     "↓ lower is better, ↑ higher is better; ± half the width of the 95% interval; real clips: real audio in "
     "the place of the model's."
@@ -39,7 +43,7 @@ def model_card(
     """
     data = content.get("data") or {}
     release = str(data.get("release", "unknown"))
-    is_maestro = release.startswith("v")
+    is_maestro = _RELEASE.fullmatch(release) is not None
     header = ["library_name: maestro-lightning", "tags: [audio, piano, music-generation]"]
     header += [f"license: {MAESTRO_LICENCE}"] if is_maestro else []
     kind = content["module"]["class_path"].rpartition(".")[2]
@@ -84,13 +88,16 @@ def _use(name: str, commands: Sequence[str]) -> list[str]:
 
 def _recordings(data: Mapping[str, Any]) -> str:
     counts = [
-        f"{count:,} {what}" for split, what in _SPLITS.items() if (count := data.get(f"{split}_performances"))
+        f"{count:,} {what}"
+        for split, what in _SPLITS.items()
+        if isinstance(count := data.get(f"{split}_performances"), int) and count
     ]
     return f" Recordings: {', '.join(counts)}." if counts else ""
 
 
 def _table(scores: Sequence[Mapping[str, Any]]) -> list[str]:
     """A row for each score, a column for each of what is judged."""
+    scores = [{**each, "name": _MARKUP.sub("_", each["name"])} for each in scores]
     cells = {(each["name"], each["of"]): text for each in scores if (text := _cell(each))}
     arrows = {each["name"]: _ARROWS.get(each.get("better", ""), "") for each in scores}
     subjects = [of for of in _SUBJECTS if any(of == each for _, each in cells)]
@@ -108,4 +115,4 @@ def _cell(score: Mapping[str, Any]) -> str:
     if not isinstance(value, int | float):
         return ""
     interval = f" ± {(high - low) / 2:.2g}" if low is not None and high is not None else ""
-    return f"{value:.4g}{interval} {score.get('unit') or ''}".rstrip()
+    return f"{value:.4g}{interval} {_MARKUP.sub('_', score.get('unit') or '')}".rstrip()

@@ -57,6 +57,24 @@ def test_what_is_no_sound_says_so(content: bytes, reason: str) -> None:
         SoundStream(io.BytesIO(content), "a file")
 
 
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2**31 - 1])
+def test_a_rate_that_cannot_be_is_refused(rate: int) -> None:
+    content = bytearray(packed(format="WAV").getvalue())
+    content[24:28] = rate.to_bytes(4, "little")
+    with pytest.raises(AudioError, match=f"a file: a sample rate of {rate:,} Hz"):
+        SoundStream(io.BytesIO(bytes(content)), "a file")
+
+
+@pytest.mark.parametrize(("kind", "chunk"), [("W64", b"data"), ("RF64", b"ds64")])
+def test_a_length_that_no_file_has_is_not_followed(kind: str, chunk: bytes, capfd) -> None:
+    content = bytearray(packed(format=kind).getvalue())
+    place = content.index(chunk) + (16 if kind == "W64" else 8)
+    content[place : place + 8] = (1 << 62).to_bytes(8, "little")
+    stream = SoundStream(io.BytesIO(bytes(content)), "a file")
+    assert len(stream.read(np.empty((5000, 2), dtype=np.float32))) <= 3010
+    assert capfd.readouterr().err == ""
+
+
 def test_a_file_without_samples_says_so() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.empty((0, 1)), 44_100, format="WAV")

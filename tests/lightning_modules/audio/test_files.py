@@ -51,6 +51,26 @@ def test_resampling_a_stream_is_resampling_the_whole(tmp_path, rate):
     np.testing.assert_allclose(whole[middle], sine(10.0, 16000)[middle], atol=1e-3)
 
 
+def test_a_name_does_not_decide_what_a_file_is(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
+    (tmp_path / "a.wav").rename(tmp_path / "a.raw")
+    with AudioSource(tmp_path / "a.raw") as source:
+        assert sum(chunk.shape[1] for chunk in source.chunks()) == 800
+    (tmp_path / "b.raw").write_bytes(bytes(800))
+    with pytest.raises(AudioFileError, match=r"b\.raw: not readable as audio"):
+        AudioSource(tmp_path / "b.raw")
+
+
+def test_headers_and_samples_that_cannot_be(tmp_path):
+    soundfile.write(tmp_path / "slow.wav", np.zeros(800), 1)
+    with pytest.raises(AudioFileError, match=r"slow\.wav: a sample rate of 1 Hz"):
+        AudioSource(tmp_path / "slow.wav")
+    soundfile.write(tmp_path / "loud.wav", np.full(800, 3e38), 8000, subtype="FLOAT")
+    with pytest.raises(AudioFileError, match=r"loud\.wav: a sample is NaN or infinite at 0\.00 s"):
+        with AudioSource(tmp_path / "loud.wav") as source:
+            list(source.chunks())
+
+
 def broken_files(folder: Path) -> dict[Path, str]:
     """Files that cannot be used, and what is said of each."""
     texts = {

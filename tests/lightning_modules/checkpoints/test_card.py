@@ -22,6 +22,17 @@ def test_the_licence_follows_the_data(release: str, text: str, licence: str | No
     assert "Scores" not in card
 
 
+def test_what_a_file_says_is_no_markup() -> None:
+    """The data's name comes from a checkpoint, scores from a run that may be another's."""
+    tag = "<script>alert(1)</script>"
+    data = {"release": f"v3.0.0 {tag}", "train_performances": tag}
+    score = {"name": f"a`|{tag}", "of": "samples", "value": 1.0, "unit": f"|{tag}\n"}
+    card = model_card("piano", {**CONTENT, "data": data}, 1, [score])
+    assert "script>" not in card and "ask whoever made the model" in card
+    (row,) = [line for line in card.splitlines() if line.startswith("| `a")]
+    assert row.count("|") == 3
+
+
 def test_scores_are_a_table_with_a_column_for_each_that_is_judged() -> None:
     distance = {"name": "log_mel_distance", "unit": "dB", "better": "lower"}
     scores = [
