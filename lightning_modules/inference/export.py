@@ -37,6 +37,20 @@ class Program(NamedTuple):
     least_frames: int
 
 
+class Speed(NamedTuple):
+    """How fast something is.
+
+    Attributes:
+        name: Of the quantity.
+        unit: For tables.
+        measure: Gives it for a function that does what the graph does.
+    """
+
+    name: str
+    unit: str
+    measure: Callable[[Callable[..., Any]], float]
+
+
 class ExportedFile(NamedTuple):
     """One file, checked.
 
@@ -44,15 +58,17 @@ class ExportedFile(NamedTuple):
         name: Of the file.
         content: Its bytes.
         difference: Largest difference from the model on fresh inputs.
-        eager_real_time_factor: Seconds of audio that the model makes per second.
-        real_time_factor: The same for the file.
+        speed: What is measured of it.
+        eager: That, of the model.
+        exported: The same of the file.
     """
 
     name: str
     content: bytes
     difference: float
-    eager_real_time_factor: float
-    real_time_factor: float
+    speed: Speed
+    eager: float
+    exported: float
 
 
 def exported_program(part: Part) -> Program:
@@ -169,19 +185,53 @@ def export_part(model: GenerativeModule, part: Part, formats: list[str]) -> list
     """
     program = exported_program(part)
     metadata = description(model, part, program.least_frames)
+    return checked_files(
+        part.name,
+        program.graph,
+        metadata,
+        formats,
+        part.module,
+        lambda function: largest_difference(part, function, program.least_frames),
+        Speed("real_time_factor", "x real time", lambda function: real_time_factor(model, part, function)),
+    )
+
+
+def checked_files(
+    name: str,
+    graph: ExportedProgram,
+    metadata: Mapping[str, str],
+    formats: list[str],
+    eager: Callable[..., Any],
+    difference: Callable[[Callable[..., Any]], float],
+    speed: Speed,
+) -> list[ExportedFile]:
+    """A graph as files, each of which is opened again and compared with the model.
+
+    Args:
+        name: Of the files, without the format.
+        graph: What they hold.
+        metadata: What they say of themselves.
+        formats: Some of `FORMATS`.
+        eager: The model's own function.
+        difference: Largest one between the model's function and another.
+        speed: To be measured of both.
+
+    Raises:
+        ExportError: If a file's output differs by more than `TOLERANCE`.
+    """
     files = []
-    for name in formats:
-        write, load = FORMATS[name]
-        content = write(program.graph, metadata)
+    for kind in formats:
+        write, load = FORMATS[kind]
+        content = write(graph, metadata)
         function = load(content)
-        difference = largest_difference(part, function, program.least_frames)
-        if not difference <= TOLERANCE:
+        found = difference(function)
+        if not found <= TOLERANCE:
             raise ExportError(
-                f"{part.name}.{name} differs from the model by {difference:.2g}, more than {TOLERANCE:g}",
+                f"{name}.{kind} differs from the model by {found:.2g}, more than {TOLERANCE:g}",
                 "choose another --format; nothing was written",
             )
-        factors = (real_time_factor(model, part, each) for each in (part.module, function))
-        files.append(ExportedFile(f"{part.name}.{name}", content, difference, *factors))
+        speeds = (speed.measure(each) for each in (eager, function))
+        files.append(ExportedFile(f"{name}.{kind}", content, found, speed, *speeds))
     return files
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from lightning_modules.errors import ExportError
-from lightning_modules.inference.export import FORMATS, TOLERANCE, ExportedFile, reason_of
+from lightning_modules.inference.export import ExportedFile, Speed, checked_files, reason_of
 from lightning_modules.networks.note_transformer import NoteTransformer
 
 NAME = "step"
@@ -40,12 +40,11 @@ class NextToken(nn.Module):
 def export_step(network: NoteTransformer, formats: list[str], facts: dict[str, str]) -> list[ExportedFile]:
     """Export the step to some of `export.FORMATS`, and check each file against the network.
 
-    A piece begins with an empty cache (P = 0) and the token `BEGIN`. In place of real-time factors the files
-    have steps per second.
+    A piece begins with an empty cache (P = 0) and the token `BEGIN`.
 
     Args:
         network: In evaluation mode, on the CPU.
-        formats: pt2, onnx or both.
+        formats: Some of `export.FORMATS`.
         facts: What the files say of themselves.
 
     Raises:
@@ -59,20 +58,15 @@ def export_step(network: NoteTransformer, formats: list[str], facts: dict[str, s
         raise ExportError(
             f"The step of this model does not export: {reason_of(error)}", "use another model"
         ) from error
-    files = []
-    for name in formats:
-        write, load = FORMATS[name]
-        content = write(graph, facts)
-        function = load(content)
-        difference = largest_difference(network, function)
-        if not difference <= TOLERANCE:
-            raise ExportError(
-                f"{NAME}.{name} differs from the model by {difference:.2g}, more than {TOLERANCE:g}",
-                "choose another --format; nothing was written",
-            )
-        speeds = (steps_per_second(network, each) for each in (step, function))
-        files.append(ExportedFile(f"{NAME}.{name}", content, difference, *speeds))
-    return files
+    return checked_files(
+        NAME,
+        graph,
+        facts,
+        formats,
+        step,
+        lambda function: largest_difference(network, function),
+        Speed("steps_per_second", "steps/s", lambda function: steps_per_second(network, function)),
+    )
 
 
 def example(network: NoteTransformer, batch: int, past: int, seed: int) -> tuple[Tensor, Tensor]:

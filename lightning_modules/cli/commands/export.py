@@ -78,18 +78,11 @@ def exported_graphs(module: "GenerativeModule", formats: list[str]) -> "list[Exp
 
 def write_graphs(files: "list[ExportedFile]", folder: OutputFolder) -> None:
     """Write graphs, and print how near to the model and how fast they are."""
-    is_step = files[0].name.startswith("step.")
-    speed, unit = ("steps_per_second", "steps/s") if is_step else ("real_time_factor", "x real time")
-    print(f"{'file':<18}{'difference':>12}{unit:>14}{'the model':>12}")
+    print(f"{'file':<18}{'difference':>12}{files[0].speed.unit:>14}{'the model':>12}")
     for file in files:
-        facts = {
-            "difference": file.difference,
-            speed: file.real_time_factor,
-            f"eager_{speed}": file.eager_real_time_factor,
-        }
-        folder.write_bytes(file.name, file.content, facts)
-        speeds = f"{file.real_time_factor:>14.0f}{file.eager_real_time_factor:>12.0f}"
-        print(f"{file.name:<18}{file.difference:>12.1e}{speeds}")
+        speeds = {file.speed.name: file.exported, f"eager_{file.speed.name}": file.eager}
+        folder.write_bytes(file.name, file.content, {"difference": file.difference, **speeds})
+        print(f"{file.name:<18}{file.difference:>12.1e}{file.exported:>14.0f}{file.eager:>12.0f}")
 
 
 def write_pretrained(module: "GenerativeModule", folder: OutputFolder, checkpoint: Path) -> None:
