@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from lightning_modules.errors import ExportError
-from lightning_modules.inference import export_step as room
-from lightning_modules.inference.export import run_onnx
-from lightning_modules.inference.export_step import example, export_step, largest_difference
+from lightning_modules.inference.export import FORMATS, run_onnx
+from lightning_modules.inference.export_step import NextToken, example, export_step, largest_difference
 from lightning_modules.networks import NoteTransformer
 
 
@@ -35,7 +34,7 @@ def test_onnx_composes_the_same_tokens() -> None:
 
 def test_another_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make_network()
-    exact = room.NextToken(network)
+    exact = NextToken(network)
     assert largest_difference(network, exact) == 0.0
 
     def wrong(token: torch.Tensor, cache: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,6 +43,6 @@ def test_another_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert largest_difference(network, wrong) == pytest.approx(1e-3, rel=1e-2)
     assert np.isinf(largest_difference(network, lambda *values: (exact(*values)[0] * torch.nan, values[1])))
-    monkeypatch.setitem(room.FORMATS, "pt2", (lambda *_: b"", lambda _: wrong))
+    monkeypatch.setitem(FORMATS, "pt2", (lambda *_: b"", lambda _: wrong))
     with pytest.raises(ExportError, match=r"step\.pt2 differs from the model by 0\.001"):
         export_step(network, ["pt2"], {})
