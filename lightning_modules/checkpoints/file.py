@@ -12,6 +12,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_warn
 
 from datamodules.files import whole_file
 from lightning_modules.checkpoints.repository import read_repository
+from lightning_modules.checkpoints.trust import LARGEST_NUMBER
 from lightning_modules.checkpoints.upgrade import upgraded
 from lightning_modules.errors import CheckpointError
 
@@ -19,6 +20,7 @@ KEY = "generative_module"
 """Where a checkpoint describes itself."""
 SPAWNED_NAME = ".temp.ckpt"
 """Name of the file in which Lightning's spawned or forked processes hand the weights back."""
+_SIZES = ("sample_rate", "clip_samples", "channels")
 _TORCH_WRITE_ERROR = re.compile(r"inline_container|PytorchStreamWriter|file write|iostream", re.IGNORECASE)
 """Pattern of the messages of the RuntimeError by which torch reports a disk that refuses a write."""
 
@@ -120,15 +122,16 @@ def _checked(path: Path, checkpoint: Any) -> dict[str, Any]:  # noqa: ANN401 (wh
     content = upgraded(content, "module", str(path))
     _check_content(path, content, checkpoint["state_dict"])
     step = checkpoint.get("global_step")
-    if step is not None and not isinstance(step, int):
+    if step is not None and not (isinstance(step, int) and 0 <= step < 1 << 63):
         raise _damaged(path, "global_step")
     return {**checkpoint, KEY: content}
 
 
 def _check_content(path: Path, content: dict[str, Any], weights: dict[Any, Any]) -> None:
     """Whether the parts that others rely on are there, of the types that they have."""
-    kinds = {"module": dict, "sample_rate": int, "clip_samples": int, "channels": int, "versions": dict}
+    kinds = {"module": dict, **dict.fromkeys(_SIZES, int), "versions": dict}
     wrong = [name for name, kind in kinds.items() if not isinstance(content.get(name), kind)]
+    wrong = wrong or [each for each in _SIZES if not 0 < content[each] <= LARGEST_NUMBER]
     if not wrong and not isinstance(content["module"].get("class_path"), str):
         wrong = ["module"]
     wrong += [

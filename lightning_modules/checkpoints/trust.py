@@ -44,6 +44,8 @@ LIGHTNING_CLASSES = frozenset(
 """Those that write nothing outside the run's folder by a path of their own, or only new files."""
 LARGEST_NUMBER = 10**8
 """Of an argument that is no seed: a billion samples or channels would fill the memory."""
+LONGEST_PATH = 300
+"""Letters of a class path: each package in it is imported."""
 MAX_VALUES = 20_000
 MAX_DEPTH = 24
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -163,7 +165,8 @@ class Inspection:
         Raises:
             CheckpointError: If it may not.
         """
-        if not isinstance(class_path, str) or not _CLASS_PATH.fullmatch(class_path):
+        is_path = isinstance(class_path, str) and len(class_path) <= LONGEST_PATH
+        if not isinstance(class_path, str) or not is_path or not _CLASS_PATH.fullmatch(class_path):
             raise self._refusal(f"is {str(class_path)[:100]!r}, which is no path of a class", place)
         if not roles:
             raise self._refusal(f"names {class_path} where a plain value belongs", place)
@@ -234,8 +237,10 @@ class Inspection:
 
     def _check_number(self, value: float, place: str) -> None:
         is_seed = "seed" in place.rpartition(".")[2]
-        if not is_seed and math.isfinite(value) and abs(value) > LARGEST_NUMBER:
-            raise self._refusal(f"is {value}, and no argument may be more than {LARGEST_NUMBER:,}", place)
+        if LARGEST_NUMBER < abs(value) < math.inf and not (is_seed and abs(value) < 1 << 64):
+            # thousands of digits are not turned into text
+            amount = value if abs(value) < 1 << 64 else "a number of many digits"
+            raise self._refusal(f"is {amount}, and no argument may be more than {LARGEST_NUMBER:,}", place)
 
     def _is_allowed(self, class_path: str) -> bool:
         if any(_is_within(class_path, package) for package in LIGHTNING_PACKAGES):

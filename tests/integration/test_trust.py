@@ -354,10 +354,26 @@ def deep(levels: int) -> object:
     return value
 
 
+@pytest.mark.parametrize("value", [0, -1, 10**9, 10**400], ids=["zero", "negative", "large", "endless"])
+@pytest.mark.parametrize("name", ["sample_rate", "clip_samples", "channels", "global_step"])
+def test_numbers_beside_the_description_are_looked_at(name, value, vae, tmp_path):
+    content = torch.load(vae, weights_only=True)
+    if name == "global_step":
+        value = -1 if value == 0 else value + (1 << 63) * (value > 0)
+        content[name] = value
+    else:
+        content[KEY][name] = value
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match=f"a.ckpt is damaged: {name} is"):
+        load_module(tmp_path / "a.ckpt")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"clip_samples": 10**9}, "no argument may be more than 100,000,000"),
+        ({"clip_samples": 10**400}, "is a number of many digits, and no argument may be more"),
+        ({"lr_scheduler": {"class_path": "lightning_modules" + ".a" * 50_000}}, "no path of a class"),
         ({"encoder": wide(3000)}, "which its weights are not worth"),
         ({"free_nats": deep(60)}, "nested deeper than 24 levels"),
         ({"free_nats": [0] * 30_000}, "more than 20000 values"),
