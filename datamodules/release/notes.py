@@ -30,6 +30,8 @@ SUSTAIN, SOSTENUTO, SOFT = PEDALS = (64, 66, 67)
 PEDAL_DOWN = 64
 """Value of a controller from which its pedal counts as down."""
 
+LARGEST_BYTES = 1 << 22
+"""Of a MIDI file; reading one takes a hundred times its bytes."""
 LONGEST_HOURS = 24.0
 """Of a performance: what lasts longer by its own times is damaged."""
 
@@ -100,8 +102,13 @@ def read_played(content: bytes, channels: Sequence[int] | None = None) -> Played
         channels: Channels to read, counted from 0; None for all.
 
     Raises:
-        ReleaseError: If they are not one, or last for days.
+        ReleaseError: If they are not one, are too many, or last for days.
     """
+    if len(content) > LARGEST_BYTES:
+        raise ReleaseError(
+            f"has {len(content):,} bytes, too many for a performance",
+            f"give a MIDI file of at most {LARGEST_BYTES:,} bytes",
+        )
     events, end = _timed_messages(content)
     moves: dict[int, list[list[tuple[float, int]]]] = defaultdict(lambda: [[], [], []])
     rows: list[tuple[float, int, float, int, int]] = []  # onset, pitch, offset, velocity, channel

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from datamodules.clips.notes import ClipNotes
 from datamodules.errors import ReleaseError
 from datamodules.files import read_limited
-from datamodules.release.notes import Notes, PedalCurve, Played, read_played
+from datamodules.release.notes import LARGEST_BYTES, Notes, PedalCurve, Played, read_played
 from lightning_modules.audio.files import shown
 from lightning_modules.base import GenerativeModule, RendersNotes, renders_notes
 from lightning_modules.errors import AudioFileError, OptionError
@@ -19,7 +19,8 @@ LOWEST_KEY, HIGHEST_KEY = 21, 108
 PERCUSSION = 9
 """The channel, counted from 0, that General MIDI gives to percussion."""
 
-_LARGEST_BYTES = 2**26
+MOST_NOTES = 2000
+"""That sound in a block: a thousand take 270 MB, and a pianist plays a few hundred in ten seconds."""
 _OTHER_FILE = "give a standard MIDI file of type 0 or 1 with notes in it"
 
 
@@ -34,7 +35,7 @@ def read_piece(path: Path, channels: Sequence[int] | None = None) -> Played:
         AudioFileError: If it is missing, no MIDI file, too large or too long, or has no notes.
     """
     try:
-        content = read_limited(path.resolve(), _LARGEST_BYTES)
+        content = read_limited(path.resolve(), LARGEST_BYTES)
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise AudioFileError(f"{shown(path)}: {problem}", "give the path of a MIDI file") from error
@@ -137,11 +138,20 @@ class PieceRenderer:
             played: The piece.
             num_samples: How much of it.
             gain: Factor applied to the sound, before it is limited to full scale.
+
+        Raises:
+            OptionError: Where too many notes sound in one block.
         """
         notes, row = ClipNotes({0: played}, self.module.sample_rate), np.zeros(1, dtype=np.int64)
         factor = np.full(1, gain, dtype=np.float32)
         length = self.block_samples + self.module.lookahead_samples
         for start in range(0, num_samples, self.block_samples):
             batch = notes.batch(row, np.full(1, start), factor, length)
+            if (count := batch.pitch.shape[1]) > MOST_NOTES:
+                place = start / self.module.sample_rate
+                raise OptionError(
+                    f"{count:,} notes sound together at about {place:.0f} s, more than {MOST_NOTES:,}",
+                    "give a piece that can be played, or shorter --block_seconds",
+                )
             block = self.module.render(batch.to(self.module.device), length)[0]
             yield block[:, : min(self.block_samples, num_samples - start)].float().cpu().numpy()

@@ -81,15 +81,15 @@ def render_one(
 
     channels = None if options.channels is None else [channel - 1 for channel in options.channels]
     played = arranged(read_piece(path, channels), options.tempo, options.transpose, options.velocity_exponent)
+    module, began = renderer.module, time.perf_counter()
     try:
         played = on_the_keyboard(played, options.leave_out)
+        num_samples = renderer.num_samples(played, options.ring_seconds)
+        with folder.sink(f"{path.stem}.{options.format}", module.sample_rate, module.channels) as sink:
+            for block in renderer.blocks(played, num_samples, 10.0 ** (options.gain_db / 20.0)):
+                sink.write(block)
     except OptionError as error:
         raise AudioFileError(f"{shown(path)}: {error.problem}", error.remedy) from error
-    num_samples, began = renderer.num_samples(played, options.ring_seconds), time.perf_counter()
-    module = renderer.module
-    with folder.sink(f"{path.stem}.{options.format}", module.sample_rate, module.channels) as sink:
-        for block in renderer.blocks(played, num_samples, 10.0 ** (options.gain_db / 20.0)):
-            sink.write(block)
     took = time.perf_counter() - began
     facts = {"num_notes": len(played.notes.pitch), "channels_played": [each + 1 for each in played.channels]}
     written = folder.add(sink, {"source": str(path), **facts})

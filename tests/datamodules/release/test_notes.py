@@ -17,7 +17,7 @@ from datamodules.errors import ReleaseError
 from datamodules.mini.midi import write_midi
 from datamodules.mini.performance import perform, sounding
 from datamodules.mini.release import SCORES
-from datamodules.release.notes import Notes, PedalCurve, read_notes, read_played
+from datamodules.release.notes import LARGEST_BYTES, Notes, PedalCurve, read_notes, read_played
 
 
 def midi_bytes(*tracks: list[mido.Message | mido.MetaMessage], ticks_per_beat: int = 480) -> bytes:
@@ -320,3 +320,8 @@ def test_times_that_no_performance_has_are_refused(late: list[mido.Message]) -> 
 def test_a_late_end_of_the_file_is_no_note() -> None:
     end = mido.MetaMessage("end_of_track", time=2**28 - 1)
     assert read_notes(midi_bytes([key(60, 80, 0), key(60, 0, 96), end], ticks_per_beat=96)).offset == 0.5
+
+
+def test_a_file_that_would_take_minutes_to_read_is_refused() -> None:
+    with pytest.raises(ReleaseError, match=r"has 4,194,305 bytes, too many(.|\n)*at most 4,194,304"):
+        read_played(bytes(LARGEST_BYTES + 1))

@@ -11,7 +11,7 @@ import torch
 from toy_models import make_player, make_vae
 
 from datamodules.release.notes import read_played
-from lightning_modules.cli.rendering import PieceRenderer, arranged, on_the_keyboard, read_piece
+from lightning_modules.cli.rendering import MOST_NOTES, PieceRenderer, arranged, on_the_keyboard, read_piece
 from lightning_modules.errors import AudioFileError, OptionError
 
 C = 60
@@ -159,6 +159,14 @@ def test_notes_under_a_pedal_that_stays_down_do_not_pile_up():
     )
     # struck again after 6 s, heard in the 10 s of a block and 6 s after: two notes a second
     assert max(widths) <= 2 * (10 + 6 + 6) + 2
+
+
+def test_more_notes_than_anybody_plays_are_not_held_in_memory():
+    notes = [on(60 + number % 40, 80, 0) for number in range(MOST_NOTES + 1)]
+    played = read_played(midi([*notes, on(60, 0, 480)]))
+    message = rf"{MOST_NOTES + 1:,} notes sound together at about 0 s(.|\n)*shorter --block_seconds"
+    with pytest.raises(OptionError, match=message):
+        next(PieceRenderer(make_player()).blocks(played, 8000))
 
 
 def test_a_model_that_plays_no_notes_says_so():
