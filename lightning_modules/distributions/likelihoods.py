@@ -10,6 +10,7 @@ from torch.nn import functional
 from lightning_modules.distributions.posterior import LOG_2PI
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.log_parameter import log_of, log_parameter
+from lightning_modules.numerics.precision import has_float64
 
 
 class Likelihood(nn.Module, ABC):
@@ -125,7 +126,8 @@ class BandGaussianLikelihood(Likelihood):
 
 def cosine_transform(size: int, device: torch.device | None = None) -> Tensor:
     """Orthonormal DCT-II matrix, (size, size): rows are frequencies, low to high."""
-    index = torch.arange(size, dtype=torch.float64, device=device)
+    exact = device is None or has_float64(device)
+    index = torch.arange(size, dtype=torch.float64 if exact else torch.float32, device=device)
     matrix = torch.cos(math.pi / size * (index + 0.5) * index[:, None]) * math.sqrt(2.0 / size)
     matrix[0] *= math.sqrt(0.5)
     return matrix.float()

@@ -77,7 +77,7 @@ def compose(
     pending, cache = [BEGIN, *heard], None
     while True:
         scores, cache = network(torch.tensor([pending], device=device), cache)
-        token = draw(scores[0, -1].double().cpu(), reader.allowed(), random.random(), temperature, top_p)
+        token = draw(scores[0, -1].cpu().double(), reader.allowed(), random.random(), temperature, top_p)
         yield reader.read(token)
         heard.append(token)
         pending = [token]

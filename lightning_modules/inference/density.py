@@ -85,7 +85,7 @@ class ExpectationMaximisation(DensityEstimator):
 
     def fit(self, latent: Tensor) -> GaussianMixture:
         """See `DensityEstimator.fit`."""
-        frames = latent.detach().transpose(1, 2).flatten(0, 1).double().cpu().numpy()  # (N * L, Z)
+        frames = latent.detach().transpose(1, 2).flatten(0, 1).cpu().double().numpy()  # (N * L, Z)
         chosen = np.random.default_rng(self.seed).permutation(len(frames))[: self.max_frames]
         frames = frames[chosen]
         best = self._least_criterion(frames)

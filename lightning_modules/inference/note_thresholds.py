@@ -84,7 +84,7 @@ def played_in(batch: Batch, sample_rate: int) -> list[HeardNotes]:
     onset = notes.onset_seconds(sample_rate)
     inside = notes.mask & (onset >= 0.0) & (onset < seconds)
     columns = (onset, notes.pitch, notes.sounding_offset, notes.velocity)
-    onset, pitch, offset, velocity = (each.double().cpu() for each in columns)
+    onset, pitch, offset, velocity = (each.cpu().double() for each in columns)
     rows = torch.stack([onset, pitch, offset, velocity], dim=-1)  # (B, M, 4)
     return [
         HeardNotes.from_rows([tuple(row) for row in clip[kept].tolist()])

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from lightning_modules.base import GenerativeModule, can_sample, other_use
 from lightning_modules.errors import OptionError
 from lightning_modules.numerics.noise import seeded_noise
+from lightning_modules.numerics.precision import to_float64
 
 
 def truncate_normal(noise: Tensor, limit: float) -> Tensor:
@@ -20,8 +21,8 @@ def truncate_normal(noise: Tensor, limit: float) -> Tensor:
     By the inverse of the distribution function, so that every value keeps its rank: clips of one seed stay
     alike over all limits. The truncation of BigGAN (Brock, Donahue, Simonyan 2019, section 3.1) redraws.
     """
-    uniform = torch.erf(noise.double() / math.sqrt(2.0)) * math.erf(limit / math.sqrt(2.0))
-    return (math.sqrt(2.0) * torch.erfinv(uniform)).to(noise.dtype).clamp(-limit, limit)
+    uniform = torch.erf(to_float64(noise) / math.sqrt(2.0)) * math.erf(limit / math.sqrt(2.0))
+    return (math.sqrt(2.0) * torch.erfinv(uniform)).to(noise).clamp(-limit, limit)
 
 
 class TruncatedNormalNoise(TorchFunctionMode):

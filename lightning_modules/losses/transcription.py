@@ -56,24 +56,29 @@ def note_targets(notes: NoteBatch, num_frames: int, hop_samples: int, sample_rat
     """
     key = notes.pitch - LOWEST_PITCH  # (B, M)
     known = notes.mask & (key >= 0) & (key < NUM_KEYS)
-    onset = (notes.onset_sample.double() + notes.onset_fraction) / hop_samples  # frames
-    offset = notes.sounding_offset.double() * sample_rate / hop_samples
+    # the frame before an onset, and how far behind it that lies: exact after hours, without float64
+    whole = torch.div(notes.onset_sample, hop_samples, rounding_mode="floor")
+    behind = (notes.onset_sample - whole * hop_samples + notes.onset_fraction.float()) / hop_samples
+    whole, behind = whole + behind.floor().long(), behind - behind.floor()
+    offset = notes.sounding_offset.float() * (sample_rate / hop_samples)
     size = (len(key), NUM_KEYS, num_frames + 1)  # what lies outside falls into the last column
     clip = torch.arange(len(key), device=key.device)[:, None]
     row = (clip * NUM_KEYS + key.clamp(0, NUM_KEYS - 1)) * (num_frames + 1)
 
     struck, velocity, edges = torch.zeros(3, *size, device=key.device).flatten(1)
     for step in range(-1, 3):
-        frame = onset.floor() + step
-        level = (1.0 - (frame - onset).abs() / ONSET_REACH_FRAMES).float()
+        frame = whole + step
+        level = 1.0 - (step - behind).abs() / ONSET_REACH_FRAMES
         inside = known & (frame >= 0) & (frame < num_frames) & (level > 0)
-        place = row + torch.where(inside, frame, float(num_frames)).long()
+        place = row + torch.where(inside, frame, num_frames)
         struck = struck.scatter_reduce(0, place.flatten(), (level * inside).flatten(), "amax")
         force = notes.velocity / 127.0 * inside
         velocity = velocity.scatter_reduce(0, place.flatten(), force.flatten(), "amax")
-    for time, sign in ((onset, 1.0), (offset, -1.0)):
-        # seconds come as float32: what is within a thousandth of a frame is that frame
-        place = row + (time - 1e-3).ceil().clamp(0, num_frames).long()
+    # seconds come as float32: what is within a thousandth of a frame is that frame
+    begin = whole + (behind - 1e-3).ceil().long()
+    end = (offset - 1e-3).ceil().clamp(0, num_frames).long()
+    for frame, sign in ((begin, 1.0), (end, -1.0)):
+        place = row + frame.clamp(0, num_frames)
         edges = edges.scatter_add(0, place.flatten(), (sign * known).flatten())
     sounding = (edges.view(size).cumsum(-1) > 0.5).float()
     return NoteTargets(struck.view(size)[..., :-1], sounding[..., :-1], velocity.view(size)[..., :-1])

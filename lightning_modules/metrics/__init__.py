@@ -9,6 +9,7 @@ from lightning_modules.metrics.embeddings import (
     LogMelStatistics,
     TranskunEmbedding,
 )
+from lightning_modules.metrics.float64 import Float64Metric
 from lightning_modules.metrics.frechet import Diversity, EmbeddedClips, FrechetLogMel
 from lightning_modules.metrics.functional import EnergySums, StereoImage
 from lightning_modules.metrics.intervals import Interval
@@ -33,6 +34,7 @@ __all__ = [
     "EmbeddedClips",
     "Embedding",
     "EnergySums",
+    "Float64Metric",
     "FrechetLogMel",
     "Interval",
     "LogMelDistance",

@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from lightning_modules.metrics.float64 import Float64Metric
+from lightning_modules.numerics.precision import to_float64
 
 
-class ActiveUnits(Metric):
+class ActiveUnits(Float64Metric):
     """Number of latent dimensions whose posterior mean varies over the data.
 
     A dimension u is active if Var_x(E_q[u|x]) exceeds a threshold (Burda, Grosse, Salakhutdinov 2016,
@@ -30,7 +32,7 @@ class ActiveUnits(Metric):
 
     def update(self, posterior_mean: Tensor) -> None:
         """Add posterior means (B, Z, L)."""
-        means = posterior_mean.double().transpose(0, 1).flatten(1)  # (Z, B * L)
+        means = to_float64(posterior_mean).transpose(0, 1).flatten(1)  # (Z, B * L)
         self.count += means.shape[1]
         self.total += means.sum(1)
         self.total_squared += means.square().sum(1)

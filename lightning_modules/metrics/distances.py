@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_modules.numerics.precision import to_float64
+
 
 class Moments(NamedTuple):
     """A Gaussian fitted to vectors.
@@ -20,7 +22,7 @@ class Moments(NamedTuple):
 
 def moments(points: Tensor) -> Moments:
     """Mean and covariance of the rows of (N, F), in float64; a single row has no covariance."""
-    points = points.double()
+    points = to_float64(points)
     mean = points.mean(0)
     centred = points - mean
     return Moments(mean, centred.T @ centred / max(len(points) - 1, 1))
@@ -50,7 +52,7 @@ def frechet_distance(
         Non-negative float64 scalar, in squared units of the features.
     """
     mean, covariance, other_mean, other_covariance = (
-        value.double() for value in (mean, covariance, other_mean, other_covariance)
+        to_float64(value) for value in (mean, covariance, other_mean, other_covariance)
     )
     values, vectors = torch.linalg.eigh(covariance)
     root = (vectors * values.clamp_min(0.0).sqrt()) @ vectors.T
@@ -75,7 +77,7 @@ def kernel_distance(points: Tensor, other: Tensor, max_points: int = 2000) -> Te
     Returns:
         Float64 scalar: about 0, also a little below, for equal distributions; at most 2.
     """
-    points, other = (_thinned(rows, max_points).double() for rows in (points, other))
+    points, other = (to_float64(_thinned(rows, max_points)) for rows in (points, other))
     scale = torch.pdist(other).square().median().clamp_min(torch.finfo(torch.float32).tiny)
     within = [(_gaussian(x, x, scale).sum() - len(x)) / (len(x) * (len(x) - 1)) for x in (points, other)]
     return within[0] + within[1] - 2.0 * _gaussian(points, other, scale).mean()
@@ -104,5 +106,7 @@ def mean_pairwise_distance(points: Tensor) -> Tensor:
 
 def nearest_distances(points: Tensor, references: Tensor) -> Tensor:
     """Root mean squared difference of each row of (N, F) to the nearest row of (N', F): (N,) float64."""
-    distances = torch.cdist(points.double(), references.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    distances = torch.cdist(
+        to_float64(points), to_float64(references), compute_mode="donot_use_mm_for_euclid_dist"
+    )
     return distances.amin(1) / points.shape[1] ** 0.5

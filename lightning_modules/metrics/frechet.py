@@ -11,9 +11,11 @@ from lightning_modules.metrics.distances import (
     moments_of_sums,
 )
 from lightning_modules.metrics.embeddings import Embedding
+from lightning_modules.metrics.float64 import Float64Metric
+from lightning_modules.numerics.precision import to_float64
 
 
-class FrechetLogMel(Metric):
+class FrechetLogMel(Float64Metric):
     """Fréchet distance, in dB², between the log-mel frames of generated and of real clips.
 
     Mean and covariance are accumulated in float64: batch splits do not matter. A frame is 80 numbers, so a
@@ -52,7 +54,7 @@ class FrechetLogMel(Metric):
         """Add clips: `generated` (B, C, T) and `real` (B', C, T')."""
         for row, waveform in enumerate((generated, real)):
             decibels = power_to_db(self.mel(waveform), self.floor_db)  # (B, C, M, N)
-            frames = decibels.double().movedim(2, -1).flatten(0, -2)  # (B * C * N, M)
+            frames = to_float64(decibels).movedim(2, -1).flatten(0, -2)  # (B * C * N, M)
             self.count[row] += len(frames)
             self.total[row] += frames.sum(0)
             self.outer[row] += frames.T @ frames

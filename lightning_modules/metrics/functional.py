@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude, power_to_db
+from lightning_modules.numerics.precision import to_float64
 
 NOISE_TONALITY = 0.52
 """`tonality` of any noise, in nats."""
@@ -68,8 +69,9 @@ def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     Returns:
         (B,) in dB, mean over channels; at least -100, which is what silence on either side gives.
     """
-    estimate = estimate.double() - estimate.double().mean(-1, keepdim=True)
-    target = target.double() - target.double().mean(-1, keepdim=True)
+    device = estimate.device
+    estimate, target = to_float64(estimate), to_float64(target)
+    estimate, target = (each - each.mean(-1, keepdim=True) for each in (estimate, target))
     tiny = torch.finfo(torch.float32).tiny
     projection = (estimate * target).sum(-1, keepdim=True) / target.square().sum(-1, keepdim=True).clamp_min(
         tiny
@@ -77,7 +79,7 @@ def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     signal = (projection * target).square().sum(-1)
     distortion = (estimate - projection * target).square().sum(-1)
     ratio = signal / distortion.clamp_min(tiny)
-    return power_to_db(ratio).mean(-1).float()
+    return power_to_db(ratio).mean(-1).float().to(device)
 
 
 class EnergySums(NamedTuple):
@@ -102,7 +104,7 @@ class EnergySums(NamedTuple):
     @classmethod
     def of(cls, estimate: Tensor, target: Tensor) -> "EnergySums":
         """Of (…, T) each, in float64."""
-        target, estimate = target.double(), estimate.double()
+        target, estimate = to_float64(target), to_float64(estimate)
         return cls(
             target.sum(-1),
             estimate.sum(-1),
@@ -232,7 +234,7 @@ def tonality(waveform: Tensor, sample_rate: int) -> Tensor:
     fft_samples = 1 << max(round(math.log2(sample_rate / 4)), 5)
     low, high = (round(edge * fft_samples / sample_rate) for edge in (60.0, min(4000.0, sample_rate / 2)))
     num_bands = (high - low) // _BINS
-    flat = waveform.double().flatten(0, 1)
+    flat = to_float64(waveform).flatten(0, 1)
     flat = functional.pad(flat, (0, max(fft_samples - flat.shape[-1], 0)))
     window = torch.hann_window(fft_samples, dtype=flat.dtype, device=flat.device)
     spectrum = torch.stft(
@@ -243,4 +245,4 @@ def tonality(waveform: Tensor, sample_rate: int) -> Tensor:
     mean = power.mean(2)  # (B·C, bands, N)
     weight = mean.sqrt() * (mean > 1e-19)
     found = ((mean.log() - power.log().mean(2)) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp_min(1e-20)
-    return found.unflatten(0, waveform.shape[:2]).mean(1).float()
+    return found.unflatten(0, waveform.shape[:2]).mean(1).float().to(waveform.device)

@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 
 def bootstrap_mean(values: Tensor, replicates: int = 1000, seed: int = 0) -> Interval:
     """Mean of clips' values (N,), with its percentile bootstrap interval (Efron 1979)."""
-    values = values.double().cpu()
+    values = values.cpu().double()
     drawn = torch.randint(len(values), (replicates, len(values)), generator=_generator(seed))
     return _interval(values.mean(), values[drawn].mean(1))
 
@@ -59,9 +59,9 @@ def bootstrap_distance(
     for _ in range(replicates):
         rows = torch.randint(len(clips), (len(clips),), generator=generator)
         other_rows = rows if paired else torch.randint(len(others), (len(others),), generator=generator)
-        drawn.append(distance(clips[rows], others[other_rows]).double().cpu())
+        drawn.append(distance(clips[rows], others[other_rows]).cpu().double())
     replicated = torch.stack(drawn)
-    return _interval(value.cpu(), replicated - replicated.median() + value.double().cpu())
+    return _interval(value.cpu(), replicated - replicated.median() + value.cpu().double())
 
 
 def split_half_floor(distance: SetDistance, clips: Tensor, splits: int = 20, seed: int = 0) -> Interval:
@@ -74,7 +74,7 @@ def split_half_floor(distance: SetDistance, clips: Tensor, splits: int = 20, see
     drawn = []
     for _ in range(splits):
         order = torch.randperm(len(clips), generator=generator)
-        drawn.append(distance(clips[order[:half]], clips[order[half:]]).double().cpu())
+        drawn.append(distance(clips[order[:half]], clips[order[half:]]).cpu().double())
     replicated = torch.stack(drawn)
     return _interval(replicated.median(), replicated)
 

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from lightning_modules.audio.spectrogram import MelSpectrogram, STFTMagnitude
 from lightning_modules.metrics import functional
+from lightning_modules.metrics.float64 import Float64Metric
+from lightning_modules.numerics.precision import to_float64
 
 BAND_EDGES_KHZ = ((0, 2), (2, 5), (5, 10), (10, 20))
 """Parts of the band whose scores stand in the table of a test; the last one of a rate ends at its half."""
 
 
-class ClipMean(Metric):
+class ClipMean(Float64Metric):
     """Mean over clips of a value computed clip by clip; sums in float64, so batch splits do not matter."""
 
     full_state_update = False
@@ -32,7 +33,7 @@ class ClipMean(Metric):
 
     def update(self, estimate: Tensor, target: Tensor) -> None:
         """Add clips: `estimate` and `target` are (B, C, T)."""
-        self.total += self.values(estimate, target).double().sum()
+        self.total += to_float64(self.values(estimate, target)).sum()
         self.count += len(target)
 
     def compute(self) -> Tensor:

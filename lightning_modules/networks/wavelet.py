@@ -49,9 +49,8 @@ class WaveletPackets(nn.Module):
         filters = functional.pad(filters, (missing // 2, missing - missing // 2))
         self.overlap = filters.shape[1] - self.num_bands
         # polyphase form: each filter tap by its place in the block of samples, and the number of the block
-        self.register_buffer(
-            "filters", filters.unflatten(1, (-1, self.num_bands)).transpose(1, 2), persistent=False
-        )
+        self._exact = filters.unflatten(1, (-1, self.num_bands)).transpose(1, 2)
+        self.register_buffer("filters", self._exact.float(), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Split into bands.
@@ -69,18 +68,24 @@ class WaveletPackets(nn.Module):
         # the transpose of the analysis is its inverse: what was wrapped is added where it came from
         return folded(self.synthesise(bands), self.overlap)
 
+    def _filters_for(self, signal: Tensor) -> Tensor:
+        """In its type; float64 ones are no buffer, for a device may have none."""
+        if signal.dtype == torch.float64:
+            return self._exact.to(signal.device)
+        return self.filters.to(signal.dtype)
+
     def analyse(self, waveform: Tensor) -> Tensor:
         """Bands (B, C * 2^levels, N) of a waveform (B, C, N * 2^levels + overlap). In full precision."""
         with full_precision(waveform.device):
             blocks = waveform.flatten(0, 1).unflatten(1, (-1, self.num_bands)).transpose(1, 2)
-            bands = functional.conv1d(blocks, self.filters.to(blocks.dtype))
+            bands = functional.conv1d(blocks, self._filters_for(blocks))
         return bands.unflatten(0, waveform.shape[:2]).flatten(1, 2)
 
     def synthesise(self, bands: Tensor) -> Tensor:
         """The transpose of `analyse`."""
         signals = bands.unflatten(1, (-1, self.num_bands))
         with full_precision(bands.device):
-            transposed = self.filters.transpose(0, 1).flip(2).to(bands.dtype)
+            transposed = self._filters_for(bands).transpose(0, 1).flip(2)
             blocks = functional.conv1d(
                 signals.flatten(0, 1), transposed, padding=self.overlap // self.num_bands
             )

@@ -1,7 +1,8 @@
 """Shipped experiments on fake CUDA tensors, on a machine without a GPU: host and device never meet in a step.
 
 Fake tensors have shapes, types and devices, and no values. An operation on tensors of two devices raises, and
-so does one that needs a value on the host (`.item()`, `.tolist()`), for which a GPU would be waited for.
+so does one that needs a value on the host (`.item()`, `.tolist()`), for which a GPU would be waited for. The
+same once more on a device that has no float64, as Apple's GPUs.
 """
 
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from datamodules.batch import BEGIN, Batch, NoteBatch, TokenBatch
 from lightning_modules.base import can_reconstruct, can_resynthesise, can_sample, has_latents, resynthesise
@@ -23,6 +26,7 @@ from lightning_modules.metrics.reconstruction import (
     ScaleInvariantSDR,
 )
 from lightning_modules.networks import phase_shuffle
+from lightning_modules.numerics import precision
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 RATE = 16_000
@@ -100,35 +104,72 @@ def batch_for(module: Any) -> Batch | TokenBatch:
     return Batch(torch.zeros(2, module.channels, module.clip_samples, device="cuda"), where, where, notes())
 
 
-@pytest.mark.parametrize("name", [*sorted(path.stem for path in EXPERIMENTS.glob("*.yaml")), ADVERSARIAL])
-def test_a_step_samples_and_scores_stay_on_the_device(name, build):
+class WithoutFloat64(TorchDispatchMode):
+    """Refuses float64 on the fake GPU."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for each in tree_leaves(made):
+            if isinstance(each, torch.Tensor) and each.device.type == "cuda" and each.dtype == torch.float64:
+                raise TypeError(f"{func} makes float64, which the device does not have")
+        return made
+
+
+NAMES = [*sorted(path.stem for path in EXPERIMENTS.glob("*.yaml")), ADVERSARIAL]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_samples_and_scores_stay_on_the_device(name, build, monkeypatch):
     module = build(*name.split())
+    assert can_sample(module) == (name not in WITHOUT_SAMPLES)
     metrics = torch.nn.ModuleList([LogMelDistance(RATE), MultiScaleSpectralDistance(), ScaleInvariantSDR()])
     with FakeTensorMode() as mode:
-        move_to_fake_gpu(module, mode)
-        move_to_fake_gpu(metrics, mode)
-        batch = batch_for(module)
+        with WithoutFloat64(), torch.no_grad():
+            move_to_fake_gpu(module, mode)
+            move_to_fake_gpu(metrics, mode)
+            batch = batch_for(module)
+            made = step_and_use(module, batch)
+        scores(metrics, made)
+        monkeypatch.setattr(precision, "WITHOUT_FLOAT64", ("cuda",))
+        with WithoutFloat64():
+            scores(metrics, made)
+
+
+def step_and_use(module: Any, batch: Batch | TokenBatch) -> list[torch.Tensor]:
+    """A training step, and what the model makes without it."""
+    with torch.enable_grad():
         loss = module.training_step(batch, 0)
-        assert loss is None or loss.device.type == "cuda"
-        module.eval()
-        if isinstance(batch, TokenBatch):
-            return
-        with torch.no_grad():
-            if can_resynthesise(module):
-                made = resynthesise(module, batch)
-                assert made.device.type == "cuda" and made.shape == batch.waveform.shape
-                assert all(each.values(made, batch.waveform).device.type == "cuda" for each in metrics)
-            if can_sample(module):
-                samples = module.sample(2)
-                assert samples.device.type == tonality(samples, RATE).device.type == "cuda"
-            if has_latents(module) and can_reconstruct(module):
-                assert (
-                    module.decode_latent(
-                        module.encode_latent(batch.waveform), module.clip_samples
-                    ).device.type
-                    == "cuda"
-                )
-    assert can_sample(module) == (name not in WITHOUT_SAMPLES)
+    assert loss is None or loss.device.type == "cuda"
+    module.eval()
+    made: list[torch.Tensor] = []
+    if isinstance(batch, TokenBatch):
+        return made
+    if can_resynthesise(module):
+        made.append(resynthesise(module, batch))
+        assert made[0].shape == batch.waveform.shape
+    if can_sample(module):
+        made.append(module.sample(2))
+    if has_latents(module) and can_reconstruct(module):
+        made.append(module.decode_latent(module.encode_latent(batch.waveform), module.clip_samples))
+    assert all(each.device.type == "cuda" for each in made)
+    return made
+
+
+def scores(metrics: torch.nn.ModuleList, made: list[torch.Tensor]) -> None:
+    """Of waveforms on the fake GPU, which is where they stay."""
+    for each in made:
+        assert all(metric.values(each, each).device.type == "cuda" for metric in metrics)
+        assert tonality(each, RATE).device.type == "cuda"
+
+
+def test_float64_on_a_device_without_it_is_caught(build, monkeypatch):
+    module = build("vae")
+    decode = module.decode
+    monkeypatch.setattr(module, "decode", lambda latent, length: decode(latent.double().float(), length))
+    with FakeTensorMode() as mode:
+        move_to_fake_gpu(module, mode)
+        with WithoutFloat64(), pytest.raises(TypeError, match="float64, which the device does not have"):
+            module.training_step(batch_for(module), 0)
 
 
 def test_a_tensor_left_on_the_host_is_caught(build, monkeypatch):
