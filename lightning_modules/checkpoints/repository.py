@@ -41,7 +41,7 @@ def write_repository(
     # weights may share memory, which the format refuses
     copies = {name: weight.detach().cpu().clone().contiguous() for name, weight in weights.items()}
     write_atomically(folder / WEIGHTS_NAME, save(copies, metadata={"format": "pt"}))
-    write_atomically(folder / CARD_NAME, card.encode())
+    write_atomically(folder / CARD_NAME, card.encode(errors="replace"))
 
 
 def read_repository(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

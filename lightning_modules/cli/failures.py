@@ -19,6 +19,8 @@ _NOT_LOGGED = re.compile(
 )
 _OF_SYSTEM = re.compile(r"\[Errno (\d+)\] [^:\n]*(?:: '([^'\n]*)')?")
 
+_NO_HOME = "Could not determine home directory."
+"""What Python raises as a RuntimeError for `~nobody/folder`."""
 _LESS_ON_GPU = (
     "lower --data.batch_size (--trainer.accumulate_grad_batches 2 makes up for half of it), or add "
     "--trainer.precision bf16-mixed; `lightning doctor` says how many clips fit"
@@ -62,6 +64,8 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
         reason = _MEMORY_FULL.search(text)
         remedy = _LESS_MEMORY if is_training else _LESS_OF_A_TOOL
         return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", remedy)
+    if text == _NO_HOME:
+        return Answer("A path begins with ~ and the name of no user of this machine", "write the whole path")
     if type(error).__name__ == "MisconfigurationException":  # Lightning's
         return Answer(f"Lightning cannot work with these options: {' '.join(text.split())}", _OTHER_OPTIONS)
     if found := _NOT_LOGGED.search(text):

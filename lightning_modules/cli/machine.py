@@ -176,6 +176,8 @@ def disk(name: str, folder: Path, least: int) -> list[Check]:
     free = shutil.disk_usage(existing).free
     value = f"{free / GIB:.1f} GiB free in {folder}"
     option = "--runs_dir" if name.endswith("runs") else "--data.cache_dir"
+    if not existing.is_dir():
+        return [Check(name, Level.ERROR, f"{existing} is no folder", f"give another {option}")]
     if not os.access(existing, os.W_OK):
         return [Check(name, Level.ERROR, f"{existing} may not be written", f"give another {option}")]
     if free < least:

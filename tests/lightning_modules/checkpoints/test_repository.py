@@ -1,6 +1,7 @@
 """Folders of models: hostile ones are refused by the rules for checkpoints."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,12 @@ def test_a_folder_opens_as_a_checkpoint_does(folder: Path) -> None:
     model = GenerativeModule.load_from_checkpoint(folder)
     waveform = torch.rand(1, 1, 500) - 0.5
     assert torch.equal(model.reconstruct(waveform), make_vae().reconstruct(waveform))
+
+
+def test_a_folder_whose_name_is_no_text(folder: Path, tmp_path: Path) -> None:
+    named = tmp_path / os.fsdecode(b"caf\xe9")
+    GenerativeModule.load_from_checkpoint(folder).save_pretrained(named)
+    assert "# caf?\n" in (named / "README.md").read_text()
 
 
 def test_a_pickle_in_the_place_of_the_weights_is_no_weights(folder: Path) -> None:

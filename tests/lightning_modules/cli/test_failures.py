@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from email.message import Message
+from pathlib import Path
 
 import pytest
 import torch
@@ -77,6 +78,18 @@ def test_a_verb_that_does_not_train_has_other_options_to_lower() -> None:
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.")
     told = answer(full, is_training=False)
     assert told is not None and "--block_seconds" in told.remedy and "--data" not in told.remedy
+
+
+def test_memory_of_a_verb_that_does_not_train() -> None:
+    told = answer(MemoryError(), is_training=False)
+    assert told is not None and "--block_seconds" in told.remedy and "--data" not in told.remedy
+
+
+def test_the_home_of_nobody() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        Path("~no such user/folder").expanduser()
+    told = answer(caught.value)
+    assert told is not None and "no user of this machine" in told.problem and "whole path" in told.remedy
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next_command(examine()).startswith("free some space, or give another --runs_dir")
 
 
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("")
+    found = find("disk, cache")
+    assert found.level is Level.ERROR and "cache is no folder" in found.value
+
+
 def test_a_driver_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
