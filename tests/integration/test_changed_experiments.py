@@ -54,7 +54,7 @@ def go_on(run: Path, *options: str) -> dict[str, object]:
 def test_more_steps_follow_the_schedule_for_more_steps(run: Path) -> None:
     checkpoint = go_on(run, "--trainer.max_steps=8")
     options = {"vae": {"warmup_fraction": 0.05}, "wavegan": {"warmup_fraction": 0.02, "final_fraction": 0.1}}
-    bases = {"vae": [0.001], "wavegan": [0.001, 0.0005]}[run.parent.name]
+    bases = {"vae": [0.003], "wavegan": [0.001, 0.0005]}[run.parent.name]
     found = rates(run)
     assert checkpoint["global_step"] == 8 or run.parent.name == "wavegan"
     for number, base in enumerate(bases):
@@ -80,6 +80,6 @@ def test_schedules_may_be_left_out(run: Path) -> None:
     off = [f"--model.{name}=null" for name in names[run.parent.name]]
     checkpoint = go_on(run, "--trainer.max_steps=8", *off)
     assert checkpoint["lr_schedulers"] == []
-    bases = {"vae": [0.001], "wavegan": [0.001, 0.0005]}[run.parent.name]
+    bases = {"vae": [0.003], "wavegan": [0.001, 0.0005]}[run.parent.name]
     found = [state["param_groups"][0]["lr"] for state in checkpoint["optimizer_states"]]  # type: ignore[attr-defined]
     assert found == bases
