@@ -19,6 +19,7 @@ _NOT_LOGGED = re.compile(
 )
 _OF_SYSTEM = re.compile(r"\[Errno (\d+)\] [^:\n]*(?:: '([^'\n]*)')?")
 
+_NO_SEED = re.compile(r"(-?\d+) is not in bounds, numpy accepts from (\d+ to \d+)")
 _NO_HOME = "Could not determine home directory."
 """What Python raises as a RuntimeError for `~nobody/folder`."""
 _LESS_ON_GPU = (
@@ -64,6 +65,8 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
         reason = _MEMORY_FULL.search(text)
         remedy = _LESS_MEMORY if is_training else _LESS_OF_A_TOOL
         return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", remedy)
+    if found := _NO_SEED.fullmatch(text):
+        return Answer(f"--seed_everything is {found[1]}", f"give a whole number from {found[2]}")
     if text == _NO_HOME:
         return Answer("A path begins with ~ and the name of no user of this machine", "write the whole path")
     if type(error).__name__ == "MisconfigurationException":  # Lightning's

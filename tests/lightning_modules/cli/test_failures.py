@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import seed_everything
 from torch import distributed
 
 from lightning_modules.cli import failures
@@ -83,6 +84,14 @@ def test_a_verb_that_does_not_train_has_other_options_to_lower() -> None:
 def test_memory_of_a_verb_that_does_not_train() -> None:
     told = answer(MemoryError(), is_training=False)
     assert told is not None and "--block_seconds" in told.remedy and "--data" not in told.remedy
+
+
+def test_a_seed_that_is_none() -> None:
+    with pytest.raises(ValueError, match="not in bounds") as caught:
+        seed_everything(-1)
+    told = answer(caught.value)
+    assert told is not None and told.problem == "--seed_everything is -1"
+    assert told.remedy == "give a whole number from 0 to 4294967295"
 
 
 def test_the_home_of_nobody() -> None:
