@@ -72,8 +72,8 @@ def draw(model: GenerativeModule, priors: dict[str, Prior], real: torch.Tensor, 
 
 def test_densities_fitted_to_the_latents_sample_better_than_the_prior(model, data, capsys):
     torch.manual_seed(0)
-    training = torch.cat([latents(model, data, data.train_dataloader()) for _ in range(2)])
-    held_out = latents(model, data, data.test_dataloader())
+    training = torch.cat([latents(model, data, data.train_dataloader(), "training") for _ in range(2)])
+    held_out = latents(model, data, data.test_dataloader(), "test")
     priors, seconds = {"standard normal prior": model.latent_prior()}, {"standard normal prior": 0.0}
     for name, estimator in (
         ("Gaussian mixture (EM)", ExpectationMaximisation()),
