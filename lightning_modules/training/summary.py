@@ -99,7 +99,7 @@ def _remark_on_samples(folder: Path) -> list[tuple[str, str]]:
             "sample_*.wav are nearer to noise than to notes: "
             f"tonality {made:.1f} nats, of noise {NOISE_TONALITY:.1f}, of recordings {notes:.1f}",
         ),
-        ("Music", "lightning fit --config experiments/note_prior.yaml, then lightning compose"),
+        ("Music", "lightning fit --config note_prior, then lightning compose"),
     ]
 
 

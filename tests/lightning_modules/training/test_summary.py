@@ -55,4 +55,4 @@ def test_samples_without_notes_are_called_noise(tmp_path, monkeypatch, capsys):
     assert "nearer to noise than to notes: tonality 0.5 nats, of noise 0.5, of recordings " in " ".join(
         text.split()
     )
-    assert "Music:     lightning fit --config experiments/note_prior.yaml" in text
+    assert "Music:     lightning fit --config note_prior, then" in text
