@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
 
 from lightning_modules.errors import OptionError
 from lightning_modules.runs.folder import BEST_NAME, CHECKPOINT_FOLDER, INTERRUPTED_NAME, LAST_NAME
@@ -120,7 +121,14 @@ class RunCheckpoint(ModelCheckpoint):
         self._write_last(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the best of a continued run, even if its folder has moved; a new run starts afresh."""
+        """Remember the best of a continued run, even if its folder has moved; a new run starts afresh.
+
+        Raises:
+            TypeError: If a score in the checkpoint is no number.
+        """
+        for score in (state_dict["best_model_score"], *state_dict["best_k_models"].values()):
+            if score is not None and not (isinstance(score, Tensor) and score.numel() == 1):
+                raise TypeError(f"the score of its best checkpoint is {score!r:.40}")
         best = Path(str(self.dirpath)) / Path(state_dict["best_model_path"]).name
         if self._fitting and best.is_file():
             super().load_state_dict(self._moved(state_dict))

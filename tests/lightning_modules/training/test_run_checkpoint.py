@@ -64,3 +64,15 @@ def test_last_is_written_within_long_epochs(tmp_path: Path) -> None:
 def test_monitor_that_nobody_logs_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"checkpoint.monitor is 'val/no_such', which this validation"):
         fit(tmp_path, RunCheckpoint(monitor="val/no_such"))
+
+
+@pytest.mark.parametrize("score", [{}, "low", torch.zeros(2)], ids=["table", "text", "two"])
+def test_a_score_that_is_no_number_is_noticed_before_training(tmp_path: Path, score: object) -> None:
+    fit(tmp_path, RunCheckpoint())
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    (state,) = (each for each in checkpoint["callbacks"].values() if "best_model_score" in each)
+    state["best_model_score"] = score
+    callback = RunCheckpoint()
+    with pytest.raises(TypeError, match="the score of its best checkpoint is"):
+        callback.load_state_dict(state)
