@@ -142,7 +142,10 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: If it cannot be opened, or is none.
     """
-    descriptor = os.open(path, _READ)
+    try:
+        descriptor = os.open(path, _READ)
+    except ValueError as error:  # of a zero byte
+        raise OSError(errno.EINVAL, str(error)) from error
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
@@ -181,13 +184,19 @@ class WithinFile:
         raise OSError(errno.EBADF, "opened for reading")
 
 
-def read_limited(path: Path, limit: int) -> bytes:
+def read_limited(path: Path, limit: int, follow: bool = False) -> bytes:
     """The content of a regular file of at most `limit` bytes.
+
+    Args:
+        path: The file.
+        limit: The most that is read.
+        follow: Whether it may be a link to one.
 
     Raises:
         OSError: If it cannot be read, is no regular file, or larger.
     """
-    with open_regular(path) as file:
+    real = os.path.realpath(path) if follow and "\0" not in str(path) else path
+    with open_regular(Path(real)) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")

@@ -533,7 +533,7 @@ def _scores_of(run: str | Path | None) -> list[dict[str, Any]]:
     if run is None or not file.is_file():
         return []
     try:
-        scores = json.loads(read_limited(file.resolve(), _LARGEST_SCORES_BYTES))["scores"]
+        scores = json.loads(read_limited(file, _LARGEST_SCORES_BYTES, follow=True))["scores"]
         if not isinstance(scores, list) or not all(map(_is_score, scores)):
             raise ValueError("no table of scores")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:

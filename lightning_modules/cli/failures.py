@@ -42,6 +42,8 @@ _OF_SYSTEM_ANSWERS = {
     **dict.fromkeys(
         (errno.EMFILE, errno.ENFILE), "allow more with `ulimit -n 4096`, or lower --data.workers"
     ),
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ELOOP: "give a path without links that lead to themselves",
     errno.ENOMEM: _LESS_MEMORY,
     errno.EADDRINUSE: _ANOTHER_PORT,
 }
@@ -67,6 +69,8 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
         return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", remedy)
     if found := _NO_SEED.fullmatch(text):
         return Answer(f"--seed_everything is {found[1]}", f"give a whole number from {found[2]}")
+    if isinstance(error, OverflowError):
+        return Answer(f"A number is too large to work with ({text})", "give a smaller one")
     if text == _NO_HOME:
         return Answer("A path begins with ~ and the name of no user of this machine", "write the whole path")
     if type(error).__name__ == "MisconfigurationException":  # Lightning's
@@ -100,7 +104,7 @@ def _of_system(error: OSError) -> Answer | None:
     if remedy is None:
         return None
     path = error.filename or (found[2] if found else None)
-    return Answer(f"{os.strerror(number)}{f': {path}' if path else ''}", remedy)
+    return Answer(f"{os.strerror(number)}{f': {path!s:.200}' if path else ''}", remedy)
 
 
 def request() -> str:

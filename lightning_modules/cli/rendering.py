@@ -35,7 +35,7 @@ def read_piece(path: Path, channels: Sequence[int] | None = None) -> Played:
         AudioFileError: If it is missing, no MIDI file, too large or too long, or has no notes.
     """
     try:
-        content = read_limited(path.resolve(), LARGEST_BYTES)
+        content = read_limited(path, LARGEST_BYTES, follow=True)
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise AudioFileError(f"{shown(path)}: {problem}", "give the path of a MIDI file") from error

@@ -109,6 +109,16 @@ def test_only_regular_files_of_limited_size_are_read(tmp_path: Path):
         read_limited(Path("/dev/zero"), 100)
 
 
+def test_links_are_followed_where_that_is_asked_for(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert read_limited(tmp_path / "link", 3, follow=True) == b"abc"
+    for name in ("loop", "a\0b"):
+        with pytest.raises(OSError, match=r"Too many levels|null byte"):
+            read_limited(tmp_path / name, 3, follow=True)
+
+
 def test_remove_parts(tmp_path: Path):
     (tmp_path / "2009").mkdir()
     for name in ("2009/.x.0123456789abcdef.part", "2009/x.wav.pcm.partial", "2009/x.wav.pcm"):

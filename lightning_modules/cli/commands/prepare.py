@@ -12,13 +12,16 @@ next start goes on where it was. It needs neither Lightning nor a GPU.
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import jsonargparse
 
 from datamodules.archive.http_file import TransferPolicy
 from datamodules.cache.preparation import Preparation
-from datamodules.errors import CacheError, OptionError
+from datamodules.errors import CacheError, OptionError, RunError
+from lightning_modules.checkpoints.parsing import innermost
+from lightning_modules.runs.config import read_config
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
@@ -117,18 +120,17 @@ def data_options(path: str) -> dict[str, Any]:
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError  # type: ignore[import-untyped]  # ships no type information
 
     try:
-        config = OmegaConf.load(path)
-        section = OmegaConf.select(config, "data") or OmegaConf.create()
-        options = OmegaConf.select(section, "init_args") or OmegaConf.create()
-        found: dict[str, Any] = OmegaConf.to_container(options, resolve=True)  # type: ignore[assignment]
-    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
+        config: Any = OmegaConf.create(read_config(Path(path)))
+        section: Any = OmegaConf.to_container(config.get("data") or OmegaConf.create(), resolve=True)
+    except (RunError, OmegaConfBaseException, AttributeError, ValueError) as error:
+        reason = getattr(error, "problem", error)
         raise OptionError(
-            f"--config {path} cannot be read ({error})", "give an experiment's YAML file"
+            f"--config {path} cannot be read ({reason})", "give an experiment's YAML file"
         ) from error
-    class_path = str(OmegaConf.select(section, "class_path") or "MaestroDataModule")
+    class_path = str(section.get("class_path") or "MaestroDataModule")
+    found: dict[str, Any] = section.get("init_args") or {}
     name = class_path.rpartition(".")[2]
     if name not in ("MaestroDataModule", "AudioFolderDataModule"):
         raise OptionError(
@@ -138,4 +140,10 @@ def data_options(path: str) -> dict[str, Any]:
     if name == "AudioFolderDataModule":
         found["release"] = None
     known = {field.name for field in fields(Preparation)}
-    return {name: value for name, value in found.items() if name in known}
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Preparation)
+    try:
+        parsed = parser.parse_object({name: value for name, value in found.items() if name in known})
+    except jsonargparse.ArgumentError as error:
+        raise OptionError(f"--config {path}: {innermost(str(error))}", "correct it") from error
+    return {name: parsed[name] for name in found if name in known}

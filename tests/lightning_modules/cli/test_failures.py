@@ -43,6 +43,7 @@ def test_memory_that_the_machine_has_not() -> None:
         (errno.EROFS, "Read-only file system: /far/away", "that you may read and write"),
         (errno.ENOSPC, "No space left on device: /far/away", "free some space"),
         (errno.EMFILE, "Too many open files: /far/away", "ulimit -n"),
+        (errno.ENAMETOOLONG, "File name too long: /far/away", "shorter"),
     ],
 )
 def test_what_the_system_refuses(number: int, problem: str, remedy: str) -> None:
@@ -92,6 +93,13 @@ def test_a_seed_that_is_none() -> None:
     told = answer(caught.value)
     assert told is not None and told.problem == "--seed_everything is -1"
     assert told.remedy == "give a whole number from 0 to 4294967295"
+
+
+def test_a_number_of_hundreds_of_digits() -> None:
+    with pytest.raises(OverflowError) as refused:
+        float(10**400)
+    told = answer(refused.value)
+    assert told is not None and "A number is too large to work with (int too large" in told.problem
 
 
 def test_the_home_of_nobody() -> None:

@@ -1,6 +1,7 @@
 """`lightning prepare`: the cache that the data module would make, from the command line."""
 
 import inspect
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -110,6 +111,16 @@ def test_configs_that_do_not_fit(tmp_path: Path) -> None:
         data_options(str(path))
     path.write_text("model: {}")
     assert data_options(str(path)) == {}
+    path.write_text("data: {init_args: {sample_rate: fast}}")
+    with pytest.raises(OptionError, match=r"x\.yaml: .*fast"):
+        data_options(str(path))
+    path.write_text("data: text")
+    with pytest.raises(OptionError, match=r"x\.yaml cannot be read"):
+        data_options(str(path))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OptionError, match=r"x\.yaml cannot be read .*no regular file"):
+        data_options(str(path))
 
 
 def test_it_starts_without_lightning() -> None:
