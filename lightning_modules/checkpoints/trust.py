@@ -16,6 +16,7 @@ import shlex
 import types
 import typing
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,11 @@ class Inspection:
                 self.check(item, inner, f"{place}[{number}]", depth + 1)
         elif isinstance(value, str):
             self._check_text(value, members, place)
+            if str not in members:  # where the parser takes `1e9` for a number, which YAML does not
+                with suppress(ValueError):
+                    self._check_number(float(value), place)
             if self.folder is not None:
+                self._check_no_config(value, members, place, self.folder)
                 self._check_reference(value, place)
                 self._check_path(value, members, place, self.folder)
         elif isinstance(value, int | float):
@@ -208,6 +213,11 @@ class Inspection:
         elif _is_structure(value):
             raise self._refusal("is text that would be read as a table or list", place)
 
+    def _check_no_config(self, value: str, members: list[Any], place: str, folder: Path) -> None:
+        """Where an object may stand, the parser reads its description from a file of that name."""
+        if _hold_objects(members) and any(os.path.lexists(Path(where, value)) for where in (folder, Path())):
+            raise self._refusal(f"is {value!r}, the name of a file, which would be read in its place", place)
+
     def _check_reference(self, value: str, place: str) -> None:
         """What stands elsewhere, in an option or the environment, is not looked at in this place."""
         if "${" in value and value not in self.references:
@@ -225,8 +235,10 @@ class Inspection:
         if place in self.free or not (is_path or place.startswith(_WRITERS)):
             return
         path = Path(os.path.expanduser(value))
+        if "\0" in value:
+            raise self._refusal("is no path", place)
         if is_path:
-            leaves = not path.resolve().is_relative_to(folder.resolve())
+            leaves = not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
         else:
             leaves = path.is_absolute() or ".." in path.parts
         if leaves:
@@ -334,6 +346,12 @@ def _roles(members: list[Any]) -> Iterator[type]:
                 and not _is_container(role)
             ):
                 yield role
+
+
+def _hold_objects(members: list[Any]) -> bool:
+    """Whether an object may stand at a place, or in a container there."""
+    inner = [each for member in members if not _is_callable(member) for each in typing.get_args(member)]
+    return any(_roles(members)) or any(_hold_objects(list(_members(each))) for each in inner)
 
 
 def _is_callable(member: Any) -> bool:  # noqa: ANN401 (a type hint)

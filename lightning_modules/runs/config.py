@@ -1,5 +1,7 @@
 """A run's config.yaml: read within limits, and looked at before anything in it is built."""
 
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 
 from datamodules.files import read_limited
 from lightning_modules.checkpoints.trust import Inspection, trusted_packages
-from lightning_modules.errors import RunError
+from lightning_modules.errors import CheckpointError, RunError
 
 LARGEST_BYTES = 2**20
 MAX_NODES = 50_000
@@ -19,6 +21,8 @@ NEVER_WRITTEN = ("config", "trust", "fit", "validate", "test", "predict")
 """Options, and sections of verbs, that a run leaves out of its config."""
 FREE_PATHS = ("data.source", "data.cache_dir", "density", "runs_dir")
 """Data are read and kept in one place for all runs; a density is only read; the last is not used."""
+OF_CACHE = ("pcm", "notes", "releases", "sources")
+"""Folders by which a place for data is known as one."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -29,9 +33,9 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         # a link may lead to a config, but none to a pipe, which would be waited for
-        content = read_limited(path.resolve(), LARGEST_BYTES)
+        content = read_limited(path, LARGEST_BYTES, follow=True)
         return parse_config(content.decode("utf-8"), str(path))
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise RunError(
             f"{path} cannot be read ({getattr(error, 'strerror', None) or error})",
             "save it as YAML in UTF-8, or give other options with --config",
@@ -199,3 +203,24 @@ def check_config(path: Path, objects: Mapping[str, object], arguments: Mapping[s
             inspection.check_arguments(value, arguments[name], name)
         else:
             inspection.check(value, objects.get(name, str | list[str] | None), name)
+    check_cache_dir(path, content)
+
+
+def check_cache_dir(path: Path, content: Mapping[str, Any]) -> None:
+    """Make sure that the config of a run has data kept where data are kept already, and nowhere else.
+
+    Args:
+        path: The config.
+        content: Its options.
+
+    Raises:
+        CheckpointError: If it names another folder.
+    """
+    cache = _at(content, ("data", "init_args", "cache_dir"))
+    root = "" if cache is None else os.path.expanduser(str(cache))
+    if root and not any(os.path.isdir(os.path.join(root, name)) for name in OF_CACHE):
+        raise CheckpointError(
+            f"{path} has data kept in {cache} (at data.cache_dir), where none are kept so far",
+            f"if you trust the file, make that folder with a folder {OF_CACHE[0]} in it, or name the file "
+            f"and another: --config {shlex.quote(str(path))} --data.cache_dir FOLDER",
+        )

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 
 from lightning_modules.checkpoints.description import instantiate
 from lightning_modules.errors import RunError
-from lightning_modules.runs.config import read_config
+from lightning_modules.runs.config import check_cache_dir, read_config
 from lightning_modules.runs.folder import run_of_checkpoint
 from lightning_modules.runs.resume import config_of_checkpoint
 
@@ -25,7 +25,9 @@ def data_of_run(checkpoint: Path) -> pl.LightningDataModule:
             "give a checkpoint where `lightning fit` wrote it, e.g. runs/vae/<id>/checkpoints/best.ckpt",
         )
     config = config_of_checkpoint(checkpoint, folder)
-    section = read_config(config).get("data")
+    content = read_config(config)
+    check_cache_dir(config, content)
+    section = content.get("data")
     if not isinstance(section, dict):
         raise RunError(f"{config} has no data section", "give a checkpoint of a run that was trained on data")
     return instantiate(section, pl.LightningDataModule, f"data section of {config}")

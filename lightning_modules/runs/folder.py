@@ -69,6 +69,8 @@ class Run:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=self.resumed or self.again)
+            if self.root == self.folder:
+                self._refuse_links()
             created = self if self.root == self.folder else replace(self, root=new_folder(self.root))
             # mkdir() says nothing about an existing folder that may only be read
             probe = created.root / f".writable-{secrets.token_hex(4)}"
@@ -86,6 +88,18 @@ class Run:
                 f"Cannot write to the run folder {self.root} ({error.strerror})",
                 "give a folder that you may write to with --runs_dir",
             ) from error
+
+    def _refuse_links(self) -> None:
+        """Make sure that what is written below the folder stays there: others may have made it."""
+        own = os.path.realpath(self.folder)
+        for path in (*self.folder.glob("*"), *self.folder.glob("*/*")):
+            if not path.is_symlink() or path.is_file():  # a file is replaced, and never written through
+                continue
+            if not Path(os.path.realpath(path)).is_relative_to(own):
+                raise RunError(
+                    f"{path} is a link that leads out of the run's folder, where the run would write",
+                    "put the folder in its place; a link to the whole run's folder may lie anywhere",
+                )
 
     def remove_if_empty(self) -> None:
         """A start that failed before anything was written leaves no folder."""
@@ -212,7 +226,7 @@ def free_path(path: Path, taken: Collection[str] = ()) -> Path:
     wanted = path
     stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", path.stem, re.DOTALL).groups()  # type: ignore[union-attr]
     count = int(number or 1)
-    while path.exists() or (path != wanted and path.name in taken):
+    while os.path.lexists(path) or (path != wanted and path.name in taken):
         count += 1
         path = path.with_name(f"{stem}-{count}{path.suffix}")
     return path

@@ -137,7 +137,9 @@ class RunCheckpoint(ModelCheckpoint):
         """`state` with the folder of all its paths replaced by the present one."""
 
         def here(path: str) -> str:
-            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+            name = Path(path).name
+            # what it names will be deleted: no folder above
+            return str(Path(str(self.dirpath)) / name) if name.endswith(self.FILE_EXTENSION) else ""
 
         return {
             **state,

@@ -128,3 +128,10 @@ def test_hints_of_a_constructor() -> None:
     assert parameter_hints(Later) == {"one": typing.Any, "two": typing.Any, "**": typing.Any}
     assert parameter_hints(object) == {}
     assert inspect.isclass(parameter_hints(pl.Trainer)["max_epochs"]) is False
+
+
+@pytest.mark.parametrize("value", [10**9, "1000000000", "1e9", "1_000_000_000"])
+def test_a_number_may_not_be_larger_as_text(value: object) -> None:
+    path = "lightning_modules.distributions.priors.StandardNormal"
+    with pytest.raises(CheckpointError, match="no argument may be more than 100,000,000"):
+        check_description({"class_path": path, "init_args": {"latent_size": value}}, Prior, "file")

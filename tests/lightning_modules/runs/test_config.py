@@ -82,7 +82,8 @@ def test_what_followed_the_number_of_steps_follows_it_again(tmp_path: Path) -> N
 def test_data_may_lie_anywhere_and_what_is_written_may_not(tmp_path: Path) -> None:
     path = tmp_path / "one" / "config.yaml"
     path.parent.mkdir()
-    places = {"source": "/data/maestro", "cache_dir": "~/cache"}
+    (tmp_path / "cache" / "pcm").mkdir(parents=True)
+    places = {"source": "/data/maestro", "cache_dir": str(tmp_path / "cache")}
     data = {"class_path": "datamodules.MaestroDataModule", "init_args": places}
     roles, constructors = {"data": pl.LightningDataModule}, {"trainer": pl.Trainer}
     own = {"data": data, "density": "../a.npz", "trainer": {"default_root_dir": str(path.parent / "logs")}}
@@ -91,3 +92,43 @@ def test_data_may_lie_anywhere_and_what_is_written_may_not(tmp_path: Path) -> No
     path.write_text(yaml.safe_dump({**own, "trainer": {"default_root_dir": str(tmp_path)}}))
     with pytest.raises(CheckpointError, match=r"\(at trainer.default_root_dir\), which lies outside"):
         check_config(path, roles, constructors)
+
+
+def came_along(tmp_path: Path, content: dict) -> None:
+    path = tmp_path / "run" / "config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+    check_config(path, {"data": pl.LightningDataModule}, {"trainer": pl.Trainer})
+
+
+def test_data_are_kept_only_where_data_are_kept(tmp_path: Path) -> None:
+    places = {"cache_dir": str(tmp_path)}
+    section = {"data": {"class_path": "datamodules.MaestroDataModule", "init_args": places}}
+    with pytest.raises(CheckpointError, match=r"at data.cache_dir\), where none are kept so far"):
+        came_along(tmp_path, section)
+    (tmp_path / "notes").mkdir()
+    came_along(tmp_path, section)
+
+
+def test_no_other_file_is_read_in_the_place_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """jsonargparse reads a class from a file if one has the name that is given."""
+    callback = {"class_path": "lightning_modules.callbacks.Evaluation", "init_args": {"metrics": "more"}}
+    for content in ({"strategy": "auto"}, {"callbacks": [callback]}):
+        came_along(tmp_path, {"trainer": content})
+    (tmp_path / "run" / "auto").write_text("{class_path: antigravity.Strategy}")
+    (tmp_path / "more").write_text("antigravity.Metric")
+    monkeypatch.chdir(tmp_path)
+    came_along(tmp_path, {"runs_dir": "run", "compile": "more"})
+    for content in ({"strategy": "auto"}, {"callbacks": [callback]}):
+        with pytest.raises(CheckpointError, match="the name of a file, which would be read in its place"):
+            came_along(tmp_path, {"trainer": content})
+
+
+@pytest.mark.parametrize("value", ["loop/x", "a\0b"])
+def test_paths_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(CheckpointError, match=r"lies outside|is no path"):
+        came_along(tmp_path, {"trainer": {"default_root_dir": value}})

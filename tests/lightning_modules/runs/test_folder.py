@@ -136,3 +136,25 @@ def test_a_start_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
     assert (folder / "test").is_dir()
     test.remove_if_empty()
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "config.yaml"]
+
+
+def test_a_link_that_leads_nowhere_takes_a_name(tmp_path: Path) -> None:
+    (tmp_path / "generate").symlink_to(tmp_path / "nowhere")
+    assert free_path(tmp_path / "generate").name == "generate-2"
+
+
+@pytest.mark.parametrize("name", ["samples", "metrics/version_1", "loop"])
+def test_a_run_does_not_write_through_links_that_leave_it(tmp_path: Path, name: str) -> None:
+    folder = make_run(tmp_path / "runs", "first", "last.ckpt")
+    (folder / "metrics").mkdir()
+    (folder / "inside").symlink_to(folder / "metrics")
+    (folder / "checkpoints/best.ckpt").symlink_to(tmp_path / "elsewhere.ckpt")
+    (tmp_path / "elsewhere.ckpt").touch()
+    run = plan_run("fit", "vae", tmp_path / "runs", None, folder / "checkpoints/last.ckpt")
+    run.create()
+    outside = tmp_path / "loop" if name == "loop" else tmp_path / "outside"
+    outside.symlink_to(outside) if name == "loop" else outside.mkdir()
+    (folder / name).symlink_to(outside)
+    with pytest.raises(RunError, match=rf"{name} is a link that leads out of the run's folder"):
+        run.create()
+    plan_run("test", "vae", tmp_path / "runs", None, folder / "checkpoints/last.ckpt").create()

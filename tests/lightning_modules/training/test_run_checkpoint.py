@@ -76,3 +76,17 @@ def test_a_score_that_is_no_number_is_noticed_before_training(tmp_path: Path, sc
     callback = RunCheckpoint()
     with pytest.raises(TypeError, match="the score of its best checkpoint is"):
         callback.load_state_dict(state)
+
+
+def test_what_a_checkpoint_names_as_the_worst_best_is_no_folder_to_delete(tmp_path: Path) -> None:
+    module = ToyModule(8000, 1600, val_log_mel=[5.0, 4.0, 3.0])
+    fit(tmp_path, RunCheckpoint(), module=module, max_epochs=1)
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    (state,) = (each for each in checkpoint["callbacks"].values() if "best_model_score" in each)
+    callback = RunCheckpoint(dirpath=str(tmp_path / "checkpoints"))
+    callback._fitting = True
+    worst = {"x/..": torch.tensor(9.0)}
+    callback.load_state_dict({**state, "kth_best_model_path": "x/..", "best_k_models": worst})
+    assert callback.kth_best_model_path == ""
+    assert list(callback.best_k_models) == [""]
