@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datamodules.files import whole_file
-from lightning_modules.sweeps.local_sweep import STATES, options_of, short_name
-from lightning_modules.sweeps.search import DEFAULT, ended_trials
+from lightning_modules.sweeps.local_sweep import options_of, short_name
+from lightning_modules.sweeps.search import DEFAULT, STATES, ended_trials
 from lightning_modules.sweeps.sweep_file import SweepPlan
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def draw(plan: SweepPlan, study: "optuna.Study", folder: Path) -> list[Path]:
             made = function(study)
             figure = getattr(made, "figure", None) or made[0].figure
             figure.set_size_inches(max(1.7 * len(plan.space), 6.0), 4.5)
-            figure.savefig(folder / f"{name}.png", bbox_inches="tight")
+            with whole_file(folder / f"{name}.png") as part:
+                figure.savefig(part, format="png", bbox_inches="tight")
         plt.close(figure)
         paths.append(folder / f"{name}.png")
     return paths

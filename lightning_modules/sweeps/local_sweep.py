@@ -24,8 +24,6 @@ from lightning_modules.sweeps.trial_process import (
     trial_command,
 )
 
-STATES = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
-
 
 @dataclass
 class LocalSweep:
@@ -78,6 +76,12 @@ class LocalSweep:
                 f"The sweep in {self.folder} is being run by {error.holder or 'another process'}",
                 "wait for it, or start a sweep of another --name",
             ) from error
+        except OSError as error:  # of a full disk, or of links, pipes and folders in the place of files
+            raise SweepError(
+                f"The sweep cannot be kept in {self.folder} ({error.strerror or error}"
+                f"{f': {error.filename}' if error.filename else ''})",
+                "give another --sweeps_dir or --name; what is finished is kept",
+            ) from error
 
     def _begin(self, study: optuna.Study) -> None:
         """Make sure that what is in the folder is this very sweep, and has its default trial."""
@@ -90,6 +94,7 @@ class LocalSweep:
             )
         for name in identity.keys() - known.keys():
             study.set_user_attr(name, identity[name])
+        search.check_trials(self.plan, study, self.folder / "journal.log")
         search.repeat_cut_off(study)
         if not study.trials:
             self._run_default(study)
@@ -179,7 +184,7 @@ class LocalSweep:
     def _shown(self, outcome: Mapping[str, Any]) -> str:
         figure = "" if outcome["value"] is None else f" {self.plan.metric} {outcome['value']:.4g}"
         reason = f" ({outcome['reason']})" if outcome["reason"] else ""
-        return f"{STATES[outcome['state']]}{figure}{reason}, {outcome['seconds']:.0f} s"
+        return f"{search.STATES[outcome['state']]}{figure}{reason}, {outcome['seconds']:.0f} s"
 
 
 def options_of(trial: FrozenTrial) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import math
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +15,24 @@ from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from datamodules.files import read_limited
 from lightning_modules.errors import SweepError
 from lightning_modules.sweeps.sweep_file import SweepPlan, choice, grid_side
 
 DEFAULT = 0
 """Number of the trial that leaves all options as they are."""
+STATES = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
+"""How a trial ends, in Optuna's words and in those that are shown."""
+LARGEST_BYTES = 2**26
+"""Of a journal."""
+LARGEST_STEP = 10**9
 FIRST_AT_RANDOM = 4
 """So many trials before the Bayesian search; Optuna's own choice, 10, is more than many local sweeps have."""
+_RUNG = re.compile(r"completed_rung_\d+")
+"""What the pruner notes of a trial."""
 
 
 def open_study(plan: SweepPlan, journal: Path) -> optuna.Study:
@@ -32,30 +44,84 @@ def open_study(plan: SweepPlan, journal: Path) -> optuna.Study:
         SweepError: If the file is damaged.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if journal.exists():
-        _mend(journal)
-    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # of a process that was killed
     try:
+        if os.path.lexists(journal):
+            _mend(journal)
+        journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # of a process that was killed
         return optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name="sweep",
             direction="maximize" if plan.maximizes else "minimize",
             load_if_exists=True,
         )
+    except SweepError:
+        raise
     except Exception as error:  # whatever lines that Optuna never wrote make it raise
         raise _damaged(journal, f"{type(error).__name__}: {error}") from error
 
 
 def _mend(journal: Path) -> None:
-    content = journal.read_bytes()
+    content = read_limited(journal, LARGEST_BYTES)
     whole = content[: content.rfind(b"\n") + 1]
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _damaged(journal, f"line {number}: {error}") from error
     if len(whole) < len(content):
-        journal.write_bytes(whole)
+        os.truncate(journal, len(whole))
+
+
+def check_trials(plan: SweepPlan, study: optuna.Study, journal: Path) -> None:
+    """Make sure that the trials in a journal are such as this sweep makes, whoever wrote it.
+
+    Raises:
+        SweepError: Naming the first that is not.
+    """
+    place = "the study"
+    try:
+        direction = StudyDirection.MAXIMIZE if plan.maximizes else StudyDirection.MINIMIZE
+        _require(study.directions == [direction] and study.metric_names is None, "is of another kind")
+        for trial in study.get_trials(deepcopy=False):
+            place = f"trial {trial.number}"
+            _check_trial(plan, trial)
+    except Exception as error:  # whatever stands where something else belongs
+        raise _damaged(journal, f"{place}: {type(error).__name__}: {error}") from error
+
+
+def _check_trial(plan: SweepPlan, trial: FrozenTrial) -> None:
+    """Raise an error, of any kind, unless search, pictures and tables can work with a trial."""
+    marks = dict(trial.system_attrs)
+    for options in (trial.params, marks.pop("fixed_params", {})):
+        distributions = {name: plan.space[name] for name in options}
+        create_trial(state=trial.state, values=trial.values, params=options, distributions=distributions)
+        _require(options is not trial.params or distributions == trial.distributions, "searched elsewhere")
+    _require(all(map(_RUNG.fullmatch, marks)), f"has the attributes {[*marks]}")
+    seen = trial.intermediate_values
+    _require(all(type(step) is int and 0 < step <= LARGEST_STEP for step in seen), "has no such validations")
+    numbers = [*(trial.values or []), *seen.values(), *marks.values()]
+    _require(all(type(number) in (int, float) for number in numbers), "has values that are no numbers")
+    outside = trial.user_attrs.get("outside", {})
+    _require(isinstance(outside, dict) and outside.keys() <= plan.space.keys(), "has options that are none")
+    outcome = trial.user_attrs.get("outcome")
+    if outcome is not None:
+        _check_outcome(outcome)
+    if trial.number == DEFAULT:
+        _require(outcome is not None and trial.state == TrialState.COMPLETE, "the default has not ended")
+
+
+def _check_outcome(outcome: dict[str, Any]) -> None:
+    value, state = outcome["value"], outcome["state"]
+    _require(state in STATES and isinstance(outcome["run_id"], str), "has no such outcome")
+    _require(0 <= outcome["seconds"] < math.inf, "has taken no such time")
+    _require(isinstance(outcome["reason"], str | None), "has no such reason")
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    _require(is_number or (value is None and state != "COMPLETE"), f"has the value {value!r:.40}")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
 
 
 def _damaged(journal: Path, how: str) -> SweepError:

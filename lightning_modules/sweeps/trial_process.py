@@ -60,8 +60,9 @@ def run_to_end(command: list[str], log: Path, should_stop: Callable[[], bool]) -
         SweepError: If there is no such program.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)  # not what a link in its place leads to
     try:
-        with log.open("wb") as output:
+        with log.open("xb") as output:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -79,6 +79,8 @@ def test_names_are_short_where_that_is_clear() -> None:
 
 
 def test_pictures_are_drawn_also_of_the_default_alone(tmp_path: Path) -> None:
+    (other := tmp_path / "other").write_text("mine")
+    (tmp_path / "history.png").symlink_to(other)
     for values in ((4.0,), VALUES):
         paths = draw(make_plan(), make_study(make_plan(), values), tmp_path)
         assert [path.name for path in paths] == [
@@ -88,3 +90,4 @@ def test_pictures_are_drawn_also_of_the_default_alone(tmp_path: Path) -> None:
             "validations.png",
         ]
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert other.read_text() == "mine", "the picture took the place of the link"

@@ -204,6 +204,16 @@ def test_a_program_that_is_not_there(tmp_path: Path, said: list[str]) -> None:
         sweep(tmp_path, said, command=["no-such-program", "${args}"]).run(count=1)
 
 
+@pytest.mark.parametrize("name", [".lock", "logs"])
+def test_links_in_a_sweeps_folder_are_named(tmp_path: Path, said: list[str], name: str) -> None:
+    one = sweep(tmp_path, said)
+    one.folder.mkdir(parents=True)
+    (one.folder / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SweepError, match=r"The sweep cannot be kept in .*bowl \("):
+        one.run(count=1)
+    assert not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.parametrize("name", ["..", "../elsewhere", "a/b", "/tmp/x"])
 def test_a_name_that_leads_out_of_the_folder_of_sweeps(
     tmp_path: Path, capsys: pytest.CaptureFixture, name: str

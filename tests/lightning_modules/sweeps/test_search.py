@@ -1,5 +1,6 @@
 """The search: what is suggested, what is given up, what a journal file keeps."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -140,3 +141,81 @@ def test_a_damaged_journal_is_named(tmp_path: Path, line: bytes) -> None:
     path.write_bytes(b"\n".join([*lines[:3], line, *lines[4:]]) + b"\n")
     with pytest.raises(SweepError, match=r"journal.log is damaged \((.|\n)*another --name"):
         search.open_study(make_plan(), path)
+
+
+HOSTILE: dict[str, dict] = {
+    "an option that is not searched": {"fixed_params": {"--trainer.logger": "x"}},
+    "an option beyond its bounds": {"fixed_params": {"x": 1e30}},
+    "a class path": {"fixed_params": {"y": "{class_path: subprocess.Popen}"}},
+    "options that are none": {"fixed_params": "x"},
+    "another attribute": {"constraints": "abc"},
+    "a rung of text": {"completed_rung_0": "abc"},
+}
+OUTCOMES: dict[str, object] = {
+    "no table": 5,
+    "a table without values": {},
+    "a state that there is not": {**outcome(1.0), "state": "RUNNING"},
+    "a value of text": {**outcome(1.0), "value": "low"},
+    "no number": {**outcome(1.0), "value": float("nan")},
+    "no value": outcome(None),
+    "endless": {**outcome(1.0), "seconds": float("inf")},
+    "a reason of another type": {**outcome(1.0), "reason": []},
+}
+
+
+def begun(tmp_path: Path) -> tuple[SweepPlan, optuna.Study]:
+    plan = make_plan()
+    study = search.open_study(plan, tmp_path / "journal.log")
+    study.add_trial(search.finished_default(plan, {"x": 0.5, "y": 1.0}, [1.0], outcome(1.0)))
+    ask_and_finish(plan, study)
+    return plan, study
+
+
+def test_trials_that_no_sweep_makes_are_refused_before_any_runs(tmp_path: Path) -> None:
+    for number, attributes in enumerate(HOSTILE.values()):
+        (folder := tmp_path / str(number)).mkdir()
+        plan, study = begun(folder)
+        search.check_trials(plan, study, folder / "journal.log")
+        study.enqueue_trial({})
+        (waiting,) = study.get_trials(states=(optuna.trial.TrialState.WAITING,))
+        for name, value in attributes.items():
+            study._storage.set_trial_system_attr(waiting._trial_id, name, value)
+        with pytest.raises(SweepError, match=r"journal.log is damaged \(trial 2: (.|\n)*another --name"):
+            search.check_trials(plan, study, folder / "journal.log")
+
+
+@pytest.mark.parametrize("value", OUTCOMES.values(), ids=OUTCOMES)
+def test_outcomes_that_no_trial_has_are_refused(tmp_path: Path, value: object) -> None:
+    plan, study = begun(tmp_path)
+    trial = search.ask(plan, study, 0)
+    assert trial is not None
+    trial.set_user_attr("outcome", value)
+    with pytest.raises(SweepError, match=r"journal.log is damaged \(trial 2: "):
+        search.check_trials(plan, study, tmp_path / "journal.log")
+
+
+def test_a_study_of_another_kind_is_refused(tmp_path: Path) -> None:
+    study = search.open_study(make_plan(goal="maximize"), tmp_path / "journal.log")
+    with pytest.raises(SweepError, match="the study: ValueError: is of another kind"):
+        search.check_trials(make_plan(), study, tmp_path / "journal.log")
+    study = search.open_study(make_plan(), tmp_path / "other.log")
+    search.ask(make_plan(), study, 0)
+    with pytest.raises(SweepError, match="trial 0: ValueError: the default has not ended"):
+        search.check_trials(make_plan(), study, tmp_path / "other.log")
+
+
+def test_journals_are_regular_files_of_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.log"
+    monkeypatch.setattr(search, "LARGEST_BYTES", 200_000)
+    for make in (
+        lambda: os.mkfifo(path),
+        lambda: path.symlink_to("/dev/zero"),
+        lambda: path.symlink_to(tmp_path / "elsewhere"),
+        lambda: path.write_text("[" * 100_000 + "\n"),
+        lambda: path.write_text("[" * 200_001),
+    ):
+        make()
+        with pytest.raises(SweepError, match=r"journal.log is damaged"):
+            search.open_study(make_plan(), path)
+        path.unlink()
+    assert not list(tmp_path.iterdir())
