@@ -2,7 +2,9 @@
 
 import logging
 import os
+import threading
 import warnings
+from collections.abc import Callable
 
 _MESSAGES: tuple[tuple[str, type[Warning]], ...] = (
     # raised inside Lightning at its own use of torch's pytree, at every start:
@@ -43,12 +45,27 @@ def _never(record: logging.LogRecord) -> bool:
     return False
 
 
+def _without_tensorboard(
+    hook: Callable[[threading.ExceptHookArgs], object],
+) -> Callable[[threading.ExceptHookArgs], object]:
+    """A hook for errors of threads that leaves out one which TensorBoard hands to whoever logs next."""
+
+    def hooked(error: threading.ExceptHookArgs) -> None:
+        of_tensorboard = type(error.thread).__module__.startswith("tensorboard.")
+        if not (of_tensorboard and isinstance(error.exc_value, OSError)):
+            hook(error)
+
+    return hooked
+
+
 def silence_known_warnings() -> None:
     """Install the filters above, but for who debugs; safe to call more than once."""
     if os.environ.get("LIGHTNING_DEBUG"):
         return
     for message, category in _MESSAGES:
         warnings.filterwarnings("ignore", message=message, category=category)
+    if threading.excepthook.__module__ != __name__:
+        threading.excepthook = _without_tensorboard(threading.excepthook)
     # printed at every start:
     # https://github.com/Lightning-AI/pytorch-lightning/blob/2.6.6/src/lightning/pytorch/trainer/connectors/callback_connector.py#L192
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")

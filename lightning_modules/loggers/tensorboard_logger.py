@@ -5,9 +5,11 @@ import struct
 import wave
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -49,6 +51,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
         self.monitor = Monitor(None, "min")
         self._config: dict[str, Any] = {}
         self._is_described = False
+        self._is_broken = False
         self._past: dict[str, Past] = {}
         super().__init__(save_dir or FOLDER_NAME, name="", version="", default_hp_metric=False)
 
@@ -81,7 +84,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record scalars, and those that are better than all before as `best/<name>` too."""
-        with training_goes_on(self.log_dir):
+        with self._writing():
             if not self._is_described:
                 self._describe()
             for name, value in {**metrics, **self._better(metrics, step or 0)}.items():
@@ -97,8 +100,30 @@ class RunTensorBoardLogger(TensorBoardLogger):
     def save(self) -> None:
         """Write what is waiting; the options are in the run's config.yaml already."""
         if self._experiment is not None:
-            with training_goes_on(self.log_dir):
+            with self._writing():
                 self._experiment.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file."""
+        with self._writing():
+            super().finalize(status)
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Begin a new file if the last was ended by an error: the disk takes files again."""
+        if self._is_broken:
+            self._is_broken, self._experiment = False, None
+            self._kwargs.pop("purge_step", None)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn errors of the disk into a warning."""
+        with training_goes_on(self.log_dir):
+            try:
+                yield
+            except OSError:
+                self._is_broken = True
+                raise
 
     def _better(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
         found = {}
@@ -132,7 +157,7 @@ class TensorBoardMedia:
     """
 
     def __init__(self, logger: TensorBoardLogger) -> None:
-        self._writer = logger.experiment
+        self._logger = logger
         self._folder = logger.log_dir
 
     def log_audio(self, name: str, files: Sequence[Path], step: int) -> None:  # noqa: D102
@@ -169,13 +194,15 @@ class TensorBoardMedia:
             *([_text(cell) for cell in row] for row in rows),
         ]
         with training_goes_on(self._folder):
-            self._writer.add_text(name, "\n".join(f"| {' | '.join(line)} |" for line in lines), step)
+            self._logger.experiment.add_text(
+                name, "\n".join(f"| {' | '.join(line)} |" for line in lines), step
+            )
 
     def _add(self, value: Any, step: int) -> None:  # noqa: ANN401 (made at run time)
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         with training_goes_on(self._folder):
-            self._writer.file_writer.add_summary(Summary(value=[value]), step)
+            self._logger.experiment.file_writer.add_summary(Summary(value=[value]), step)
 
 
 def _flattened(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:

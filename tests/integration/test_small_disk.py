@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard_log import read_log
 from torch import nn
 from toy_experiment import ToyModule
 
@@ -66,7 +67,7 @@ def free(disk: Path) -> None:
 def disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    options = ["-o", "size=6m,nr_inodes=60", "tmpfs", str(folder)]
+    options = ["-o", "size=6m,nr_inodes=80", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", *options], check=False).returncode != 0:
         pytest.skip("only root may make a small file system, and not in every container")
     yield folder
@@ -77,7 +78,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     "how", ["bytes", *(pytest.param(how, marks=pytest.mark.slow) for how in ("files", "read-only"))]
 )
 def test_training_goes_on_and_keeps_the_last_good_checkpoint(
-    how: str, disk: Path, toy_yaml: Path, monkeypatch: pytest.MonkeyPatch, recwarn
+    how: str,
+    disk: Path,
+    toy_yaml: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+    capfd: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.setenv("LIGHTNING_TRUST", f"toy_experiment,{Filler.__module__}")
     if how == "read-only":  # a lock is a file that is open for writing, which keeps Linux from remounting
@@ -87,15 +93,18 @@ def test_training_goes_on_and_keeps_the_last_good_checkpoint(
     logger = "  callbacks:\n    - class_path: lightning_modules.callbacks.audio_logger.AudioLogger\n"
     toy_yaml.write_text(f"{start}    how: {how}\n{end}{logger}")
     command = ["fit", "--config", str(toy_yaml), "--run_id", "one", "--runs_dir", str(disk), *QUIET]
-    main([*command, "--trainer.max_epochs", "3"])
+    main([*command, "--trainer.max_epochs", "3", "--trainer.logger", "TensorBoardLogger"])
+    assert "Traceback" not in capfd.readouterr().err
     said = " ".join(str(warning.message) for warning in recwarn)
     assert "Cannot write the checkpoint" in said and "training goes on" in said
     assert "Cannot write samples" in said
+    assert how == "files" or "toy/one/tensorboard/ (" in said
     last = torch.load(disk / "toy/one/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 12, "written when there was room again"
     assert not list(disk.rglob("*.part"))
     _, rows = read_rows(disk / "toy/one/metrics/version_0/metrics.csv")
     assert {row["step"] for row in rows} == {str(step) for step in range(12)}, "every step's figures"
+    assert read_log(disk / "toy/one/tensorboard").scalars["train/loss"].keys() >= {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("how", ["bytes", "files", "read-only"])

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import pytest
 import soundfile
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard_log import read_log
 from toy_experiment import ToyDataModule, ToyModule
@@ -187,6 +188,20 @@ def test_a_full_disk_does_not_end_training(tmp_path: Path, monkeypatch: pytest.M
     with pytest.warns(UserWarning, match=r"tensorboard.* \(No space left on device\); training goes on"):
         logger.log_metrics({"train/loss": 1.0}, 1)
     assert logger.where == f"tensorboard --logdir {tmp_path}/a/b/tensorboard"
+    monkeypatch.undo()
+    logger.after_save_checkpoint(ModelCheckpoint())  # which was written: there is room again
+    logger.log_metrics({"train/loss": 2.0}, 2)
+    logger.finalize("success")
+    assert read_log(tmp_path / "a/b/tensorboard").scalars["train/loss"] == {2: 2.0}
+
+
+def test_a_file_in_the_place_of_the_folder_does_not_end_training(tmp_path: Path) -> None:
+    (tmp_path / "logs").touch()
+    logger = RunTensorBoardLogger(tmp_path / "logs")
+    with pytest.warns(UserWarning, match=r"Cannot write .*logs.*; training goes on"):
+        logger.log_metrics({"train/loss": 1.0}, 1)
+        TensorBoardMedia(logger).log_table("t", ["a"], [["b"]], 1)
+    logger.finalize("success")
 
 
 def test_without_the_package_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
