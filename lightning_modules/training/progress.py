@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from rich.progress import BarColumn, ProgressColumn
 
 
 def progress_bar() -> pl.callbacks.ProgressBar:
@@ -52,17 +53,27 @@ def epoch_text(trainer: pl.Trainer) -> str:
     return f"epoch {trainer.current_epoch + 1}" + (f"/{limit}" if limit > 0 else "")
 
 
-class TerminalProgress(RichProgressBar):
-    """A live bar of the whole training, with the time that is left.
+def with_best(metrics: dict[str, Any], trainer: pl.Trainer) -> dict[str, Any]:
+    """`metrics` without the logger's version number, and with the best of the figure that is watched."""
+    shown = {name: value for name, value in metrics.items() if name != "v_num"}
+    checkpoint = trainer.checkpoint_callback
+    if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_score is not None:
+        shown["best"] = checkpoint.best_model_score.item()
+    return shown
 
-    It redraws by the clock, so that fast steps do not wait for the terminal.
+
+class TerminalProgress(RichProgressBar):
+    """A live bar of the whole training, with the time that is left, and beside it the figures, one a line.
+
+    It redraws by the clock, so that fast steps do not wait for the terminal, and fits 80 columns.
 
     Args:
         redraw_seconds: Time between redraws.
     """
 
     def __init__(self, redraw_seconds: float = 0.2) -> None:
-        super().__init__(leave=False)
+        theme = RichProgressBarTheme(metrics_text_delimiter="\n", metrics_format=".4g")
+        super().__init__(leave=False, theme=theme)
         self.redraw_seconds = redraw_seconds
         self._last_redraw = 0.0
 
@@ -110,10 +121,17 @@ class TerminalProgress(RichProgressBar):
     def _get_train_description(self, current_epoch: int) -> str:
         return f"{epoch_text(self.trainer).capitalize():{len(self.validation_description)}}"
 
+    def configure_columns(self, trainer: pl.Trainer) -> list[ProgressColumn]:
+        """Lightning's columns, with a bar so short that figures have room beside it."""
+        columns: list[ProgressColumn] = super().configure_columns(trainer)
+        for column in columns:
+            if isinstance(column, BarColumn):
+                column.bar_width = 8
+        return columns
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Values that the module logged with `prog_bar=True`, without the logger's version number."""
-        metrics = super().get_metrics(trainer, pl_module)
-        return {name: value for name, value in metrics.items() if name != "v_num"}
+        """See `with_best`."""
+        return with_best(super().get_metrics(trainer, pl_module), trainer)
 
 
 class LineProgress(pl.callbacks.ProgressBar):
@@ -153,26 +171,16 @@ class LineProgress(pl.callbacks.ProgressBar):
         batch_idx: int,
     ) -> None:
         """Print a line if it is time."""
-        self._print_line(trainer, pl_module, "")
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print a line with the new figures, if it is time."""
-        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
-            self._print_line(trainer, pl_module, "validated")
-
-    def _print_line(self, trainer: pl.Trainer, pl_module: pl.LightningModule, what: str) -> None:
         now = time.monotonic()
         if not self._enabled or now - self._last_line < self.every_seconds:
             return
         self._last_line = now
-        metrics = self.get_metrics(trainer, pl_module)
+        metrics = with_best(self.get_metrics(trainer, pl_module), trainer)
         figures = [
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in metrics.items()
-            if name != "v_num"
         ]
-        parts = [epoch_text(trainer), *self._pace(trainer, now), what, *figures]
-        print("  ".join(part for part in parts if part), flush=True)
+        print("  ".join([epoch_text(trainer), *self._pace(trainer, now), *figures]), flush=True)
 
     def _pace(self, trainer: pl.Trainer, now: float) -> list[str]:
         """`step 120/1200`, steps per second, and the time that is left, as far as they are known."""
