@@ -222,7 +222,12 @@ def free_path(path: Path, taken: Collection[str] = ()) -> Path:
     Args:
         path: What is asked for.
         taken: Names that others will ask for, and that are not given in place of `path`.
+
+    Raises:
+        RunError: If `path` ends in no name, as `.` and `..` do.
     """
+    if path.name in ("", ".."):
+        raise RunError(f"{path} is no name of something new", f"give one, e.g. {path / 'new'}")
     wanted = path
     stem, number = re.fullmatch(r"(.*?)(?:-(\d+))?", path.stem, re.DOTALL).groups()  # type: ignore[union-attr]
     count = int(number or 1)

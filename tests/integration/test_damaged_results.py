@@ -22,6 +22,7 @@ from lightning_modules import load_module
 from lightning_modules.checkpoints.file import KEY
 from lightning_modules.cli import main
 from lightning_modules.inference.density import load_density, save_density
+from lightning_modules.reports.sweep_results import results_table, verdict
 from lightning_modules.runs.resume import checkpoint_step
 from lightning_modules.sweeps import search
 from lightning_modules.sweeps.sweep_file import SweepPlan
@@ -246,10 +247,14 @@ def go_on(path: Path) -> None:
     """Open a journal and ask it for all that a sweep asks of it."""
     plan = sweep_plan()
     study = search.open_study(plan, path)
+    search.check_trials(plan, study, path)
     search.repeat_cut_off(study)
-    assert search.ended_trials(study) is not None
     trial = search.ask(plan, study, 0)
     assert trial is not None
+    assert 0.0 <= trial.params["x"] <= 1.0
+    if study.trials[0].state.is_finished():  # or nothing is left of it, and it runs anew
+        assert verdict(plan, study)
+        assert results_table(plan, study).row_count == len(search.ended_trials(study))
 
 
 def test_journals(journal: Path) -> None:

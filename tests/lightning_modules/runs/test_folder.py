@@ -138,6 +138,12 @@ def test_a_start_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "config.yaml"]
 
 
+@pytest.mark.parametrize("path", [".", "..", "/", "a/.."])
+def test_what_is_no_name_cannot_be_numbered(path: str) -> None:
+    with pytest.raises(RunError, match="is no name of something new"):
+        free_path(Path(path))
+
+
 def test_a_link_that_leads_nowhere_takes_a_name(tmp_path: Path) -> None:
     (tmp_path / "generate").symlink_to(tmp_path / "nowhere")
     assert free_path(tmp_path / "generate").name == "generate-2"
