@@ -1,6 +1,5 @@
 """Software, devices, memory, disk, caches and runs of this machine; looks only, and needs none of them."""
 
-import json
 import os
 import platform
 import re
@@ -187,13 +186,15 @@ def disk(name: str, folder: Path, least: int) -> list[Check]:
 
 def caches(root: Path) -> list[Check]:
     """Which releases are decoded already."""
+    from datamodules.cache.pcm import read_manifest  # a broken installation may not have what it imports
+
     lines = []
     for manifest in sorted(root.glob("pcm/*/manifest.json")):
         found = re.fullmatch(r"(.+)-(\d+)hz-(\d)ch-\w+", manifest.parent.name)
-        entries = json.loads(manifest.read_text()).get("performances", {})
+        entries = read_manifest(manifest.parent)
         if found and entries:
             rate = int(found[2])
-            hours = sum(entry["samples"] for entry in entries.values()) / rate / 3600
+            hours = sum(entry.samples for entry in entries.values()) / rate / 3600
             lines.append(
                 f"{found[1]} at {rate} Hz, {found[3]} channel(s): {len(entries)} recordings, {hours:.2f} h"
             )

@@ -1,6 +1,6 @@
 """What is found on a machine, what is advised, and that nothing missing makes the doctor fall ill."""
 
-import json
+import os
 import shlex
 import shutil
 from collections import namedtuple
@@ -11,6 +11,7 @@ import torch
 from packaging.requirements import Requirement
 
 from datamodules.batch import Batch
+from datamodules.cache.pcm import CacheEntry, CacheSpec, write_manifest
 from lightning_modules import VAE
 from lightning_modules.cli import installation, machine
 from lightning_modules.cli.machine import Check, Level, examine, next_command
@@ -80,10 +81,13 @@ def test_caches_are_listed(tmp_path: Path) -> None:
     assert find("cache").value.startswith("empty;")
     folder = tmp_path / "cache/pcm/v3.0.0-16000hz-1ch-1f2e3d4c"
     folder.mkdir(parents=True)
-    entries = {name: {"samples": 16_000 * 1800} for name in ("a", "b")}
-    (folder / "manifest.json").write_text(json.dumps({"performances": entries}))
+    entry = CacheEntry(16_000 * 1800, crc32=1, source_rate=44_100, clipped=0, source="a")
+    write_manifest(folder, CacheSpec("v3.0.0", 16_000, 1, "0"), {"a": entry, "b": entry})
     assert find("cache").value == "v3.0.0 at 16000 Hz, 1 channel(s): 2 recordings, 1.00 h"
     (folder / "manifest.json").write_text("{")
+    assert find("cache").level is Level.WARNING
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
     assert find("cache").level is Level.WARNING
 
 
