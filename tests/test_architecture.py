@@ -219,6 +219,15 @@ def test_the_top_level_is_the_agreed_one():
     assert {name for name in names if not name.startswith(".")} <= TOP_LEVEL
 
 
+def test_text_is_utf_8_whatever_the_machine_prefers():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if is_call and node.func.attr in ("read_text", "write_text"):
+                names = {keyword.arg for keyword in node.keywords}
+                assert "encoding" in names, f"{path}:{node.lineno} has no encoding"
+
+
 def test_functions_stay_readable():
     for path in SOURCES:
         lines = path.read_text().splitlines()

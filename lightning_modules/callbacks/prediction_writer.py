@@ -57,7 +57,9 @@ class PredictionWriter(BasePredictionWriter):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the manifest, the sign that every clip was written, and say where they are."""
         suffix = "" if trainer.world_size == 1 else f"_rank_{trainer.global_rank}"
-        with (Path(trainer.default_root_dir) / f"manifest{suffix}.csv").open("w", newline="") as file:
+        with (Path(trainer.default_root_dir) / f"manifest{suffix}.csv").open(
+            "w", newline="", encoding="utf-8"
+        ) as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(self._rows)

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import importlib
+import io
 import os
 import pkgutil
 import re
@@ -22,6 +23,8 @@ _OF_WORKER = re.compile(
 """What torch makes of an error of ours in a process that loads data: one of its own, with the traceback."""
 TRUSTED, DEBUG = "LIGHTNING_TRUST", "LIGHTNING_DEBUG"
 """Environment variables that do the same for every command as `--trust` and `--debug`."""
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 TRUST = "trust"
 TRUST_HELP = (
     "Package of your own whose classes may be built for a checkpoint, a density or a run's config; may be "
@@ -43,29 +46,39 @@ def main(args: list[str] | None = None) -> None:
 
     Raises:
         SystemExit: With status 1 after an error that is the user's to fix (printed without a traceback,
-            unless `--debug` is given or `LIGHTNING_DEBUG` set), 2 after a mistake in the command line.
+            unless `--debug` is given or `LIGHTNING_DEBUG` set), 2 after a mistake in the command line, 130
+            after Ctrl-C.
     """
     given = sys.argv[1:] if args is None else args
+    print_any_text()
     debug = "--debug" in given or bool(os.environ.get(DEBUG))
     given = [word for word in given if word != "--debug"]
     # numba, which librosa brings, unpickles its cache from where a `.numba_config.yaml` in the working folder
     # says, unless this does; empty is its own default
     os.environ.setdefault("NUMBA_CACHE_DIR", "")
-    if not given or given[0] in ("-h", "--help"):
-        print(overview())
-        return
     try:
+        if not given or given[0] in ("-h", "--help"):
+            given = []
         arguments, packages = without_trust(given)
         if not arguments:
-            print(overview())
+            print(overview(), flush=True)
             return
         if arguments[0] != "doctor":  # which looks by itself, and says more
             asks_for_help = any(word in ("-h", "--help") or ".help" in word for word in arguments)
             require_pair(is_sure=arguments[0] in TRAINER_VERBS and not asks_for_help)
         with environment(packages, debug):
             run_verb(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("\nstopped; what was finished before is whole", file=sys.stderr)
+        raise SystemExit(STOPPED) from None
+    except BrokenPipeError:  # `lightning … | head`: nobody reads on, nor what Python still writes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except Exception as error:
-        text = user_error_text(error, given[0] in TRAINER_VERBS)
+        text = user_error_text(error, bool(given) and given[0] in TRAINER_VERBS)
         if text is None:
             from lightning_modules.cli.failures import request
 
@@ -77,6 +90,13 @@ def main(args: list[str] | None = None) -> None:
         # words of a file must not steer the terminal
         print("error:", "\n".join(map(shown, text.split("\n"))), file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def print_any_text() -> None:
+    """Let letters that a terminal, a pipe or a file cannot take be escaped: they must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run_verb(arguments: list[str]) -> None:
@@ -158,7 +178,7 @@ def tool_verbs() -> dict[str, str]:
     found = {}
     for folder in commands.__path__:
         for module in pkgutil.iter_modules([folder]):
-            tree = ast.parse((Path(folder) / f"{module.name}.py").read_text())
+            tree = ast.parse((Path(folder) / f"{module.name}.py").read_text(encoding="utf-8"))
             found[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
     return found
 

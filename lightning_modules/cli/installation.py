@@ -21,7 +21,7 @@ def requirements() -> list[Requirement]:
     """Requirements of the project on this machine, from its pyproject.toml or its installed metadata."""
     source = Path(__file__).parents[2] / "pyproject.toml"
     if source.is_file():
-        lines = tomllib.loads(source.read_text())["project"]["dependencies"]
+        lines = tomllib.loads(source.read_text(encoding="utf-8"))["project"]["dependencies"]
     else:
         lines = metadata.requires(PACKAGE) or []
     wanted = map(Requirement, lines)

@@ -157,11 +157,15 @@ def batch_size() -> list[Check]:
 
 def memory() -> list[Check]:
     """Main memory that is free to use, within the limit of a container."""
-    fields = dict(re.findall(r"^(\w+): +(\d+) kB", Path("/proc/meminfo").read_text(), flags=re.MULTILINE))
+    fields = dict(
+        re.findall(
+            r"^(\w+): +(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    )
     total, free = int(fields["MemTotal"]) << 10, int(fields["MemAvailable"]) << 10
     limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        used = int(limit.with_name("memory.current").read_text())
+    if limit.is_file() and (text := limit.read_text(encoding="utf-8").strip()).isdigit():
+        used = int(limit.with_name("memory.current").read_text(encoding="utf-8"))
         total, free = min(total, int(text)), min(free, int(text) - used)
     value = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
     if free < LEAST_MEMORY:
@@ -226,7 +230,7 @@ def wandb() -> list[Check]:
     mode = os.environ.get("WANDB_MODE")
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     has_key = bool(os.environ.get("WANDB_API_KEY")) or (
-        netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="replace")
+        netrc.is_file() and "api.wandb.ai" in netrc.read_text(encoding="utf-8", errors="replace")
     )
     if mode:
         return [Check("W&B", Level.OK, f"{mode}, as WANDB_MODE says")]

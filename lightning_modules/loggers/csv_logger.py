@@ -143,7 +143,7 @@ class _WholeFileWriter(ExperimentWriter):
 
 def write_rows(file: Path, names: list[str], rows: Iterable[Mapping[str, str]]) -> None:
     """Write a metrics file, in whole or not at all."""
-    with whole_file(file) as part, part.open("w", newline="") as stream:
+    with whole_file(file) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, names)
         writer.writeheader()
         writer.writerows(rows)

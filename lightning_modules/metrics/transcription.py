@@ -54,7 +54,9 @@ def transkun_network() -> nn.Module:
         ) from error
     folder = Path(transkun.__file__).parent / "pretrained"
     config = TransKun.Config()
-    for name, value in json.loads((folder / "2.0.conf").read_text())["Model"]["config"].items():
+    for name, value in json.loads((folder / "2.0.conf").read_text(encoding="utf-8"))["Model"][
+        "config"
+    ].items():
         setattr(config, name, value)
     network = TransKun(conf=config)
     checkpoint = torch.load(folder / "2.0.pt", map_location="cpu", weights_only=True)

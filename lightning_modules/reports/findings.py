@@ -97,5 +97,5 @@ def append_findings(path: Path, findings: Sequence[Finding]) -> list[Finding]:
     together = [*(read_findings(path) if path.is_file() else ()), *findings]
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
-        part.write_text(json.dumps([finding._asdict() for finding in together], indent=1))
+        part.write_text(json.dumps([finding._asdict() for finding in together], indent=1), encoding="utf-8")
     return together

@@ -84,7 +84,7 @@ def write_results(plan: SweepPlan, study: "optuna.Study", path: Path) -> None:
         known += [outcome[name] for name in ("value", "seconds", "reason")]
         writer.writerow([*known, *(options.get(name) for name in plan.space)])
     with whole_file(path) as part:
-        part.write_text(text.getvalue())
+        part.write_text(text.getvalue(), encoding="utf-8")
 
 
 def draw(plan: SweepPlan, study: "optuna.Study", folder: Path) -> list[Path]:

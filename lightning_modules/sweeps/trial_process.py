@@ -146,6 +146,10 @@ def _look_up(config: dict[str, Any], name: str) -> Any:  # noqa: ANN401 (a value
 
 def last_words(log: Path, most: int = 300) -> str:
     """Why a process failed, from its output: its error line, else its last one."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or ["it said nothing"])[-1][:most]

@@ -15,11 +15,13 @@ import pytest
 import torch
 import yaml
 from fuzzing import CHANGE, EDITS, Edits, changed, damaged, fuzzed, outcome, within_limits
+from hypothesis import strategies as st
 from toy_models import make_vae, save
 from toy_results import write_tested_run
 
 from lightning_modules import load_module
 from lightning_modules.checkpoints.file import KEY
+from lightning_modules.checkpoints.repository import CONFIG_NAME, WEIGHTS_NAME
 from lightning_modules.cli import main
 from lightning_modules.inference.density import load_density, save_density
 from lightning_modules.reports.sweep_results import results_table, verdict
@@ -87,6 +89,23 @@ def test_descriptions_of_other_values(vae: Path, tmp_path: Path) -> None:
         module = changed(good[KEY]["module"], *change)
         torch.save({**good, KEY: {**good[KEY], "module": module}}, path)
         outcome(lambda: load_module(path))
+
+    check()
+
+
+def test_folders_of_models(vae: Path, tmp_path: Path) -> None:
+    load_module(vae).save_pretrained(tmp_path)
+    good = {name: (tmp_path / name).read_bytes() for name in (CONFIG_NAME, WEIGHTS_NAME)}
+
+    @fuzzed(st.tuples(st.sampled_from(sorted(good)), EDITS, CHANGE, st.booleans()))
+    def check(case: tuple[str, Edits, Change, bool]) -> None:
+        name, edits, change, by_value = case
+        for each, content in good.items():
+            (tmp_path / each).write_bytes(damaged(content, edits) if each == name else content)
+        if by_value:
+            about = changed(json.loads(good[CONFIG_NAME]), *change)
+            (tmp_path / CONFIG_NAME).write_text(json.dumps(about))
+        outcome(lambda: load_module(tmp_path))
 
     check()
 

@@ -1,5 +1,6 @@
 """The command line: its verbs, which are found in a folder."""
 
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,35 @@ def test_help_is_quick_because_torch_is_not_imported() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_a_terminal_of_another_alphabet_ends_no_command() -> None:
+    other = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    program = (
+        "from lightning_modules.cli import main; main([]); print(b'\\xff'.decode(errors='surrogateescape'))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, env=other, check=True)
+    assert b"[--KEY VALUE \\u2026]" in result.stdout and result.stdout.endswith(b"\\udcff\n")
+
+
+def test_ctrl_c_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lightning_modules.cli.run_verb", stop)
+    with pytest.raises(SystemExit) as end:
+        main(["generate", "a.ckpt"])
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "\nstopped; what was finished before is whole\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_bug() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "lightning_modules", "--help"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, b"")
 
 
 def test_unknown_verb(capsys: pytest.CaptureFixture) -> None:
