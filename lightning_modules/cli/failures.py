@@ -69,7 +69,7 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
         return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", remedy)
     if found := _NO_SEED.fullmatch(text):
         return Answer(f"--seed_everything is {found[1]}", f"give a whole number from {found[2]}")
-    if isinstance(error, OverflowError):
+    if isinstance(error, OverflowError) or text.endswith("without overflow"):  # Python's, and torch's
         return Answer(f"A number is too large to work with ({text})", "give a smaller one")
     if text == _NO_HOME:
         return Answer("A path begins with ~ and the name of no user of this machine", "write the whole path")

@@ -3,7 +3,7 @@
 import enum
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,8 @@ from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.checkpoints.allocation import AllocationLimit, allocation_allowed
 from lightning_modules.checkpoints.file import AtomicCheckpointIO, read_checkpoint
-from lightning_modules.cli import TRUST_HELP
+from lightning_modules.checkpoints.parsing import innermost
+from lightning_modules.cli import TRUST_HELP, user_error_text
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.mistakes import AnsweringParser
 from lightning_modules.cli.run_arguments import scan_arguments, with_own_loggers, with_run_config
@@ -220,13 +221,27 @@ class TrainerCLI(LightningCLI):
         self.saved_options: dict[str, Any] = saved.as_dict()
 
     def instantiate_classes(self) -> None:
-        """Build everything; for a config that came along, within what the checkpoint's weights are worth."""
-        if not self._config_came_along or self.checkpoint is None:
-            super().instantiate_classes()
-            return
-        allowed = allocation_allowed(read_checkpoint(self.checkpoint)["state_dict"])
-        with AllocationLimit(allowed, f"config of {self.checkpoint}"):
-            super().instantiate_classes()
+        """Build everything; for a config that came along, within what the checkpoint's weights are worth.
+
+        Raises:
+            OptionError: If a class takes a value that it can do nothing with.
+        """
+        limit: AbstractContextManager[object] = nullcontext()
+        if self._config_came_along and self.checkpoint is not None:
+            allowed = allocation_allowed(read_checkpoint(self.checkpoint)["state_dict"])
+            limit = AllocationLimit(allowed, f"config of {self.checkpoint}")
+        try:
+            with limit:
+                super().instantiate_classes()
+        except ValueError as error:
+            # the parser's words for what a class raises; our own errors are told as they are
+            if not str(error).startswith("Does not validate") or user_error_text(error) is not None:
+                raise
+            reason = innermost(str(error)).partition(". Got value: ")[0]
+            raise OptionError(
+                f"The model or the data cannot be built: {reason}",
+                "correct that option; --debug shows where it is",
+            ) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # noqa: ANN401 (Lightning's signature)
         """Make the run folder, now that model and data exist, and the Trainer that writes into it."""

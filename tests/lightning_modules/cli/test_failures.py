@@ -100,6 +100,9 @@ def test_a_number_of_hundreds_of_digits() -> None:
         float(10**400)
     told = answer(refused.value)
     assert told is not None and "A number is too large to work with (int too large" in told.problem
+    with pytest.raises(RuntimeError) as refused_by_torch:
+        torch.zeros(1).clamp_(min=1e300)
+    assert answer(refused_by_torch.value) is not None
 
 
 def test_the_home_of_nobody() -> None:

@@ -144,6 +144,20 @@ def test_error_in_a_constructor_is_a_paragraph_and_leaves_no_folder(
     assert not (tmp_path / "runs").exists()
 
 
+def test_nothing_where_a_class_needs_a_number_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("none.yaml").write_text("model: {init_args: {kl_weight: {init_args: {beta: null}}}}")
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", "vae", "--config", "none.yaml"])
+    assert end.value.code == 1
+    problem = (
+        "error: The model or the data cannot be built: '<' not supported between instances of 'NoneType'"
+    )
+    assert f"{problem} and 'int'\n  What to do: correct" in capsys.readouterr().err
+
+
 def test_other_errors_keep_their_traceback(
     toy_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
