@@ -22,7 +22,7 @@ from datamodules.clips.samplers import BatchSampler, EvaluationSampler, Training
 from datamodules.clips.windows import EvaluationWindows, Pieces, TokenWindows, TrainingWindows, Variation
 from datamodules.errors import CacheError, OptionError, ReleaseError
 from datamodules.files import translated_write_errors
-from datamodules.options import at_least
+from datamodules.options import LARGEST_SEED, MOST_PROCESSES, at_least
 from datamodules.release.catalogue import Performance, read_catalogue
 from datamodules.release.midi_folder import read_midi_folder
 from datamodules.release.notes import read_played
@@ -115,10 +115,10 @@ class MaestroNotesDataModule(pl.LightningDataModule):
         self.variation = variation or Variation()
         self.selection = Selection.of_options(max_hours, max_performances, years, composers, splits)
         self.max_bad_performances = at_least("max_bad_performances", max_bad_performances, 0, "files")
-        self.workers = at_least("workers", workers, 0, "processes")
+        self.workers = at_least("workers", workers, 0, "processes", MOST_PROCESSES)
         self.transfer = transfer
         self.progress = progress
-        self.seed = at_least("seed", seed, 0, "any unit")
+        self.seed = at_least("seed", seed, 0, "any unit", LARGEST_SEED)
         self.performances: tuple[Performance, ...] = ()
         self._tokens: dict[int, NDArray[np.int16]] = {}
 

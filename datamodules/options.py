@@ -7,10 +7,14 @@ from typing import TypeVar
 from datamodules.errors import OptionError
 
 _T = TypeVar("_T")
+MOST = 10**9
+"""Of clips, samples and tokens."""
+MOST_PROCESSES = 1024
+LARGEST_SEED = 2**63 - 1
 
 
-def at_least(name: str, value: int, minimum: int, unit: str) -> int:
-    """Return `value` if it is a whole number of at least `minimum`.
+def at_least(name: str, value: int, minimum: int, unit: str, maximum: int = MOST) -> int:
+    """Return `value` if it is a whole number of at least `minimum`, and at most `maximum`.
 
     Raises:
         OptionError: If it is not.
@@ -19,6 +23,8 @@ def at_least(name: str, value: int, minimum: int, unit: str) -> int:
         raise OptionError(f"{name}={value!r} is not a whole number", f"give {name} in {unit}, as an integer")
     if value < minimum:
         raise OptionError(f"{name}={value} is too small", f"give at least {minimum} {unit}")
+    if value > maximum:
+        raise OptionError(f"{name}={value!s:.20} is too large", f"give at most {maximum:,} {unit}")
     return value
 
 

@@ -37,8 +37,8 @@ from datamodules.cache.pcm import (
 )
 from datamodules.cache.progress import say
 from datamodules.errors import CacheError, OptionError, ReleaseError
-from datamodules.files import translated_write_errors, write_atomically
-from datamodules.options import at_least, one_of
+from datamodules.files import HIGHEST_RATE, LOWEST_RATE, translated_write_errors, write_atomically
+from datamodules.options import MOST_PROCESSES, at_least, one_of
 from datamodules.release.catalogue import Performance, read_catalogue
 from datamodules.release.notes import MidiFiles
 from datamodules.release.selection import Selection
@@ -125,11 +125,11 @@ class Preparation:
     def __post_init__(self) -> None:
         if self.release is not None:
             find_release(self.release)
-        at_least("sample_rate", self.sample_rate, 1000, "Hz")
+        at_least("sample_rate", self.sample_rate, LOWEST_RATE, "Hz", HIGHEST_RATE)
         one_of("channels", self.channels, (1, 2))
         at_least("max_bad_performances", self.max_bad_performances, 0, "recordings")
         if self.prepare_threads != "auto":
-            at_least("prepare_threads", self.prepare_threads, 1, "threads")
+            at_least("prepare_threads", self.prepare_threads, 1, "threads", MOST_PROCESSES)
         _ = self.selection  # raises if an option makes no sense
 
     @property

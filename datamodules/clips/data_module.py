@@ -14,7 +14,7 @@ from datamodules.clips.loader import ClipLoader, clip_loader
 from datamodules.clips.notes import ClipNotes
 from datamodules.clips.samplers import BatchSampler, EvaluationSampler, TrainingSampler, replica_of
 from datamodules.errors import CacheError, OptionError
-from datamodules.options import at_least, whole_samples
+from datamodules.options import LARGEST_SEED, MOST_PROCESSES, at_least, whole_samples
 from datamodules.release.catalogue import Performance
 from datamodules.release.notes import MidiFiles, Notes, Played
 from datamodules.releases import SPLITS
@@ -96,13 +96,15 @@ class ClipDataModule(pl.LightningDataModule):
             at_least("clips_per_epoch", clips_per_epoch, 1, "clips")
         self.clips_per_epoch = clips_per_epoch
         self.augmentation = Augmentation(gain_db, flip_polarity)
-        self.workers = at_least("workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes")
+        self.workers = at_least(
+            "workers", _FASTEST_WORKERS if workers == "auto" else workers, 0, "processes", MOST_PROCESSES
+        )
         if prefetch_batches is not None:
             at_least("prefetch_batches", prefetch_batches, 1, "batches")
         self.prefetch_batches = prefetch_batches
         self.pin_memory = pin_memory
         self.with_notes = with_notes
-        self.seed = at_least("seed", seed, 0, "any unit")
+        self.seed = at_least("seed", seed, 0, "any unit", LARGEST_SEED)
         self.performances: tuple[Performance, ...] = ()
         self._cache: PcmCache | None = None
         self._midi_files: MidiFiles | None = None

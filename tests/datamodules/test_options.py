@@ -15,6 +15,9 @@ def test_good_values_pass() -> None:
 def test_bad_values_are_explained() -> None:
     with pytest.raises(OptionError, match=r"n=2 is too small\n.*at least 3 clips"):
         at_least("n", 2, 3, "clips")
+    for value in (10, 10**400):
+        with pytest.raises(OptionError, match=r"n=1.* is too large\n.*at most 9 clips"):
+            at_least("n", value, 3, "clips", 9)
     with pytest.raises(OptionError, match=r"n=1\.5 is not a whole number\n.*give n in samples"):
         at_least("n", 1.5, 1, "samples")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"n=True is not a whole number"):
