@@ -1,5 +1,6 @@
 """Which checkpoint a verb starts from."""
 
+import glob
 import re
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def find_checkpoint(
             "--ckpt_path auto goes on with a run of a given name, or starts it, but no name is given",
             "add --run_id NAME, or say --ckpt_path last for the newest run",
         )
-    folders = runs_dir.expanduser().glob(f"{experiment or '*'}/{run_id or '*'}/{CHECKPOINT_FOLDER}")
+    folders = runs_dir.expanduser().glob(f"{_pattern(experiment)}/{_pattern(run_id)}/{CHECKPOINT_FOLDER}")
     names = (BEST_NAME,) if ckpt_path == "best" else (LAST_NAME, INTERRUPTED_NAME)
     found = [folder / name for folder in folders for name in names if (folder / name).is_file()]
     if not found and ckpt_path == AUTO:
@@ -77,6 +78,17 @@ def find_checkpoint(
     newest = max(found, key=lambda path: path.stat().st_mtime_ns).absolute()
     both = [newest.with_name(name) for name in names if newest.with_name(name).is_file()]
     return newest if len(both) == 1 else max(both, key=lambda path: (_steps_or_most(path), path == newest))
+
+
+def _pattern(name: str | None) -> str:
+    """Of the folder of that name, whatever letters are in it; of all folders if there is none.
+
+    Raises:
+        RunError: If it is no name of a folder.
+    """
+    if name and (Path(name).name != name or name == ".."):
+        raise RunError(f"{name!r:.100} is no name of a run or an experiment", "give one without '/'")
+    return glob.escape(name) if name else "*"
 
 
 def _existing(ckpt_path: str) -> Path:

@@ -97,3 +97,15 @@ def test_falling_back_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     last.with_name("interrupted.ckpt").unlink()
     with pytest.raises(CheckpointError, match="no other checkpoint of the run can be read"):
         readable_checkpoint(last)
+
+
+def test_names_are_names_and_no_patterns(tmp_path: Path) -> None:
+    odd = make_checkpoint(tmp_path, "my run [2]*", "last.ckpt", 9, 100)
+    make_checkpoint(tmp_path, "other", "last.ckpt", 3, 200)
+    assert find_checkpoint(str(odd.parents[1]), Path("runs"), None) == odd
+    assert find_checkpoint("last", tmp_path, "vae", "my run [2]*") == odd
+    with pytest.raises(RunError, match="has a checkpoint yet"):
+        find_checkpoint("last", tmp_path, "vae", "oth*")
+    for name in ("../vae/other", "x/" * 3000, ".."):
+        with pytest.raises(RunError, match="is no name of a run or an experiment"):
+            find_checkpoint("auto", tmp_path, "vae", name)
