@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 
 from lightning_modules.base import GenerativeModule
 from lightning_modules.cli.mistakes import ScanningParser
-from lightning_modules.errors import RunError
+from lightning_modules.errors import OptionError, RunError
 from lightning_modules.loggers.wandb_logger import WandbOptions
 from lightning_modules.runs.config import check_config, read_config
 from lightning_modules.runs.folder import latest_config, run_of_checkpoint
@@ -59,6 +59,22 @@ def with_run_config(arguments: list[str]) -> list[str]:
     names = (AUTO, "last", "best")  # which are looked for where the person says, and not the config
     where = ["--runs_dir", str(folder.parents[1])] if found.ckpt_path in names else []
     return [arguments[0], "--config", str(config), *arguments[1:], *where]
+
+
+def check_text(arguments: list[str]) -> None:
+    """Make sure that a command line can be kept in a run's config, which is text.
+
+    Raises:
+        OptionError: Naming the first word that cannot.
+    """
+    for word in arguments:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise OptionError(
+                f"{word:.200} is no text in UTF-8, which a run's config is",
+                "give the file or folder a name of letters, or give a link that has one",
+            ) from error
 
 
 def unabbreviated(word: str) -> str:

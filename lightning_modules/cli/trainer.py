@@ -27,7 +27,7 @@ from lightning_modules.checkpoints.parsing import innermost
 from lightning_modules.cli import TRUST_HELP, user_error_text
 from lightning_modules.cli.help import HelpFormatter, with_class_of_help
 from lightning_modules.cli.mistakes import AnsweringParser
-from lightning_modules.cli.run_arguments import scan_arguments, with_own_loggers, with_run_config
+from lightning_modules.cli.run_arguments import check_text, scan_arguments, with_own_loggers, with_run_config
 from lightning_modules.errors import ExperimentError, OptionError
 from lightning_modules.inference.density import DrawFromDensity
 from lightning_modules.loggers.run_loggers import check_wandb, run_loggers
@@ -75,6 +75,7 @@ class TrainerCLI(LightningCLI):
     @classmethod
     def start(cls, arguments: list[str]) -> "TrainerCLI":
         """Parse `arguments`, which begin with the verb, and run it."""
+        check_text(arguments)
         for name in lightning_modules.__all__:
             getattr(lightning_modules, name)  # imported so that class names can be given alone: --model VAE
         # `${data.init_args.sample_rate}` in an experiment file means that file's own top level, also under

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lightning_modules.cli import main
-from lightning_modules.cli.run_arguments import describe, unabbreviated, with_run_config
-from lightning_modules.errors import RunError
+from lightning_modules.cli.run_arguments import check_text, describe, unabbreviated, with_run_config
+from lightning_modules.errors import OptionError, RunError
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
 
@@ -56,3 +56,9 @@ def test_what_a_config_describes(tmp_path: Path) -> None:
     }.items():
         path.write_text(text)
         assert describe([str(path)], "model") is expected, text
+
+
+def test_words_that_are_no_text_are_named() -> None:
+    check_text(["fit", "--data.source", "Aufnahmen für Flügel"])
+    with pytest.raises(OptionError, match=r"is no text in UTF-8(.|\n)*or give a link that has one"):
+        check_text(["fit", "--data.source", b"\xff\xfe".decode(errors="surrogateescape")])
