@@ -137,7 +137,8 @@ class RendersNotes(AudioModel, Protocol):
             num_samples: Length T of the clips in samples.
 
         Returns:
-            (B, C, T) float32 in [-1, 1], without gradients.
+            (B, C, T) float32, without gradients. Beyond [-1, 1] where many notes are loud: whoever writes a
+            file turns the whole piece down.
         """
 
 
@@ -262,7 +263,7 @@ def resynthesise(model: object, batch: Batch) -> Tensor:
         OptionError: If the model can do neither, or reads notes and the batch has none.
     """
     if renders_notes(model):
-        return model.render(batch.known_notes(), batch.waveform.shape[-1])
+        return model.render(batch.known_notes(), batch.waveform.shape[-1]).clamp(-1.0, 1.0)
     if can_reconstruct(model):
         return model.reconstruct(batch.waveform)
     raise OptionError(

@@ -419,7 +419,7 @@ class WaveGAN(LatentModule):
             )
         multiple = self.generator.clip_multiple
         waveform: Tensor = self._averaged_synthesis()[0](notes, -(-num_samples // multiple) * multiple)
-        return waveform[..., :num_samples].float().clamp(-1.0, 1.0)
+        return waveform[..., :num_samples].float()
 
     def draw_latent(self, num_clips: int, num_samples: int | None = None, temperature: float = 1.0) -> Tensor:
         """Uniform, one z per `clip_samples`: longer audio is several clips end to end. Unconditional only."""

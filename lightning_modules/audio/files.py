@@ -1,9 +1,11 @@
 """Sound files of any kind, read and written as streams: memory use does not depend on their length."""
 
 import hashlib
+import math
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -206,6 +208,11 @@ class WrittenAudio(NamedTuple):
     sha256: str
 
 
+LOUDEST = 0.99
+"""Peak of a file that was turned down; full scale is 1."""
+COPIED_SAMPLES = 2**18
+
+
 class AudioSink:
     """Writes a 16-bit WAV file, or FLAC if its name ends so, as a context.
 
@@ -255,10 +262,13 @@ class AudioSink:
                 f"{shown(self.path)}: the model's output is NaN or infinite at {place:.2f} s",
                 "use an earlier checkpoint of the run: this one's weights are spoilt",
             )
+        self._append(waveform)
+        self.num_samples += waveform.shape[1]
+
+    def _append(self, waveform: NDArray[np.float32]) -> None:
         bounded = np.clip(waveform, -1.0, 1.0)
         with self._translated_errors():
             self._file.write(bounded.T)
-        self.num_samples += bounded.shape[1]
         if bounded.size:
             self._peak = max(self._peak, float(np.abs(bounded).max()))
             self._energy += float(np.square(bounded, dtype=np.float64).sum())
@@ -288,6 +298,49 @@ class AudioSink:
         rate, channels, values = self.sample_rate, self.channels, self.num_samples
         rms = (self._energy / max(values * channels, 1)) ** 0.5
         return WrittenAudio(self.path.name, rate, channels, values, values / rate, self._peak, rms, digest)
+
+
+class UnclippedAudioSink(AudioSink):
+    """An `AudioSink` that turns the whole file down if a value is beyond full scale, rather than limit it.
+
+    Until the context is left the sound waits as float32 in a file without a name beside it.
+
+    Attributes:
+        turned_down_db: By how much; 0 unless it would clip.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
+        self.path = path
+        with self._translated_errors():
+            self._waiting = tempfile.TemporaryFile(dir=path.parent)
+        self._loudest = self.turned_down_db = 0.0
+        super().__init__(path, sample_rate, channels)
+
+    def _append(self, waveform: NDArray[np.float32]) -> None:
+        with self._translated_errors():
+            self._waiting.write(np.ascontiguousarray(waveform.T, dtype=np.float32).tobytes())
+        self._loudest = max(self._loudest, float(np.abs(waveform).max(initial=0.0)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self._waiting:
+                if kind is None:
+                    self._write_waiting()
+        except BaseException:
+            super().__exit__(*sys.exc_info())
+            raise
+        super().__exit__(kind, error, trace)
+
+    def _write_waiting(self) -> None:
+        gain = LOUDEST / self._loudest if self._loudest > 1.0 else 1.0
+        self.turned_down_db = 20.0 * math.log10(1.0 / gain)
+        with self._translated_errors():
+            self._waiting.seek(0)
+            while block := self._waiting.read(self.channels * 4 * COPIED_SAMPLES):
+                waveform = np.frombuffer(block, np.float32).reshape(-1, self.channels).T
+                super()._append(waveform * np.float32(gain))
 
 
 def shown(value: Any) -> str:  # noqa: ANN401 (whatever has a text)

@@ -144,7 +144,8 @@ class PieceLogger(ValidationSamples):
         midi = stem.with_suffix(".mid").read_bytes()
         notes = data.note_batch(midi, player.sample_rate, num_samples + player.lookahead_samples)
         waveform = player.render(notes.to(player.device), num_samples + player.lookahead_samples)[0]
-        pcm = waveform[:, :num_samples].float().clamp(-1.0, 1.0).cpu().T.numpy()  # (T, C)
+        heard = waveform[:, :num_samples].float()
+        pcm = (heard / heard.abs().max().clamp_min(1.0)).cpu().T.numpy()  # (T, C)
         path = stem.with_suffix(".wav")
         soundfile.write(path, pcm, player.sample_rate, subtype="PCM_16")
         return path

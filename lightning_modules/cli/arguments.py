@@ -17,7 +17,7 @@ import jsonargparse
 from numpy.typing import NDArray
 
 from datamodules.files import whole_file
-from lightning_modules.audio.files import AudioSink, WrittenAudio, shown
+from lightning_modules.audio.files import AudioSink, UnclippedAudioSink, WrittenAudio, shown
 from lightning_modules.errors import AudioFileError, OptionError, RunError
 from lightning_modules.runs.folder import checkpoint_in, free_path, new_folder, run_of_checkpoint
 
@@ -193,6 +193,10 @@ class OutputFolder:
     def sink(self, name: str, sample_rate: int, channels: int) -> AudioSink:
         """Start a WAV file under a name like `name` that is not taken yet; a long name is shortened."""
         return AudioSink(self.free_path(name), sample_rate, channels)
+
+    def unclipped_sink(self, name: str, sample_rate: int, channels: int) -> UnclippedAudioSink:
+        """The same for a sound that is turned down where it is too loud."""
+        return UnclippedAudioSink(self.free_path(name), sample_rate, channels)
 
     def free_path(self, name: str) -> Path:
         """One like `name` that is not taken yet; a long name is shortened."""

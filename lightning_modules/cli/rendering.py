@@ -1,6 +1,6 @@
 """MIDI files through a model that plays notes: block by block, in memory that does not grow with them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from datamodules.clips.notes import ClipNotes
 from datamodules.errors import ReleaseError
 from datamodules.files import read_limited
 from datamodules.release.notes import LARGEST_BYTES, Notes, PedalCurve, Played, read_played
-from lightning_modules.audio.files import shown
+from lightning_modules.audio.files import UnclippedAudioSink, WrittenAudio, shown
 from lightning_modules.base import GenerativeModule, RendersNotes, renders_notes
 from lightning_modules.errors import AudioFileError, OptionError
 
@@ -130,6 +130,20 @@ class PieceRenderer:
         end = float(played.notes.sounding_offset.max()) + ring_seconds
         return max(1, round(end * self.module.sample_rate))
 
+    def write(
+        self,
+        played: Played,
+        sink: UnclippedAudioSink,
+        ring_seconds: float,
+        gain_db: float,
+        advance: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        """Write the sound of a piece into `sink`, and say to `advance` how many seconds are done."""
+        num_samples = self.num_samples(played, ring_seconds)
+        for block in self.blocks(played, num_samples, 10.0 ** (gain_db / 20.0)):
+            sink.write(block)
+            advance(sink.num_samples / sink.sample_rate)
+
     @torch.no_grad()
     def blocks(self, played: Played, num_samples: int, gain: float = 1.0) -> Iterator[NDArray[np.float32]]:
         """Yield the sound of a piece, (C, T) each; joined, it is that of the whole.
@@ -137,7 +151,7 @@ class PieceRenderer:
         Args:
             played: The piece.
             num_samples: How much of it.
-            gain: Factor applied to the sound, before it is limited to full scale.
+            gain: Factor applied to the sound.
 
         Raises:
             OptionError: Where too many notes sound in one block.
@@ -155,3 +169,9 @@ class PieceRenderer:
                 )
             block = self.module.render(batch.to(self.module.device), length)[0]
             yield block[:, : min(self.block_samples, num_samples - start)].float().cpu().numpy()
+
+
+def loudness(sink: UnclippedAudioSink, written: WrittenAudio) -> str:
+    """How loud a finished file is, for a line about it."""
+    turned = f", turned down by {sink.turned_down_db:.1f} dB" if sink.turned_down_db else ""
+    return f"peak {written.peak:.3f}{turned}"

@@ -48,7 +48,9 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "--render", type=str | None, help="A checkpoint of a model that plays notes, or its run."
     )
-    parser.add_argument("--gain_db", type=float, default=0.0, help="Gain of the sound in dB.")
+    parser.add_argument(
+        "--gain_db", type=float, default=0.0, help="Gain of the sound in dB; what would clip is turned down."
+    )
     parser.add_argument(
         "--report", action="store_true", help="Write report.html, which holds all pieces and their sound."
     )
@@ -127,16 +129,14 @@ def play(
 ) -> Path:
     """Write the sound of a piece, which rings on for two seconds; returns its path."""
     from lightning_modules.cli.composing import progress
+    from lightning_modules.cli.rendering import loudness
 
-    module, num_samples = renderer.module, renderer.num_samples(played, ring_seconds=2.0)
+    module, ring_seconds = renderer.module, 2.0
     with (
-        progress("Playing", num_samples / module.sample_rate) as advance,
-        folder.sink(f"{NAME}.wav", module.sample_rate, module.channels) as sink,
+        progress("Playing", renderer.num_samples(played, ring_seconds) / module.sample_rate) as advance,
+        folder.unclipped_sink(f"{NAME}.wav", module.sample_rate, module.channels) as sink,
     ):
-        for block in renderer.blocks(played, num_samples, 10.0 ** (options.gain_db / 20.0)):
-            sink.write(block)
-            advance(sink.num_samples / module.sample_rate)
-    written = folder.add(sink, {"played_by": options.render})
-    clipped = "  clipped: lower --gain_db" if written.peak >= 1.0 else ""
-    print(f"{shown(written.file)}  {written.seconds:.2f} s  peak {written.peak:.3f}{clipped}")
+        renderer.write(played, sink, ring_seconds, options.gain_db, advance)
+    written = folder.add(sink, {"played_by": options.render, "turned_down_db": sink.turned_down_db})
+    print(f"{shown(written.file)}  {written.seconds:.2f} s  {loudness(sink, written)}")
     return folder.path / written.file

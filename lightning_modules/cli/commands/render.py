@@ -36,7 +36,9 @@ def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
         default=1.0,
         help="e in velocity -> 127 (velocity / 127)^e: below 1 is louder and more even.",
     )
-    parser.add_argument("--gain_db", type=float, default=0.0, help="Gain in dB.")
+    parser.add_argument(
+        "--gain_db", type=float, default=0.0, help="Gain in dB; what would clip is turned down."
+    )
     parser.add_argument("--leave_out", action="store_true", help="Leave out notes outside the 88 keys.")
     parser.add_argument(
         "--ring_seconds", type=float, default=2.0, help="How long the sound rings on after the last damper."
@@ -77,23 +79,21 @@ def render_one(
     renderer: "PieceRenderer", folder: OutputFolder, path: Path, options: jsonargparse.Namespace
 ) -> str:
     """Write one file's sound; returns a line about it."""
-    from lightning_modules.cli.rendering import arranged, on_the_keyboard, read_piece
+    from lightning_modules.cli.rendering import arranged, loudness, on_the_keyboard, read_piece
 
     channels = None if options.channels is None else [channel - 1 for channel in options.channels]
     played = arranged(read_piece(path, channels), options.tempo, options.transpose, options.velocity_exponent)
     module, began = renderer.module, time.perf_counter()
     try:
         played = on_the_keyboard(played, options.leave_out)
-        num_samples = renderer.num_samples(played, options.ring_seconds)
-        with folder.sink(f"{path.stem}.{options.format}", module.sample_rate, module.channels) as sink:
-            for block in renderer.blocks(played, num_samples, 10.0 ** (options.gain_db / 20.0)):
-                sink.write(block)
+        name = f"{path.stem}.{options.format}"
+        with folder.unclipped_sink(name, module.sample_rate, module.channels) as sink:
+            renderer.write(played, sink, options.ring_seconds, options.gain_db)
     except OptionError as error:
         raise AudioFileError(f"{shown(path)}: {error.problem}", error.remedy) from error
     took = time.perf_counter() - began
     facts = {"num_notes": len(played.notes.pitch), "channels_played": [each + 1 for each in played.channels]}
-    written = folder.add(sink, {"source": str(path), **facts})
+    written = folder.add(sink, {"source": str(path), "turned_down_db": sink.turned_down_db, **facts})
     speed = f"{written.seconds / max(took, 1e-9):.0f} times real time"
-    clipped = "  clipped: lower --gain_db" if written.peak >= 1.0 else ""
-    line = f"{written.seconds:.2f} s  {facts['num_notes']} notes  peak {written.peak:.3f}  {speed}{clipped}"
+    line = f"{written.seconds:.2f} s  {facts['num_notes']} notes  {loudness(sink, written)}  {speed}"
     return f"{shown(written.file)}  {line}"

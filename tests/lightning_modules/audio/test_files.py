@@ -9,7 +9,15 @@ import pytest
 import soundfile
 import soxr
 
-from lightning_modules.audio.files import AudioSink, AudioSource, resampled, shown, with_length
+from lightning_modules.audio import files
+from lightning_modules.audio.files import (
+    AudioSink,
+    AudioSource,
+    UnclippedAudioSink,
+    resampled,
+    shown,
+    with_length,
+)
 from lightning_modules.errors import AudioFileError
 
 
@@ -143,6 +151,42 @@ def test_a_failure_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(AudioFileError, match=r"a.wav: cannot be written(.|\n)*another --output"):
         AudioSink(tmp_path / "gone" / "a.wav", 100, 1)
+
+
+def test_a_file_that_would_clip_is_turned_down_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "COPIED_SAMPLES", 3)
+    waveform = np.array([[0.5, -0.25, 0.1, 0.0], [0.0, 1.5, -2.0, 0.25]], dtype="float32")
+    with UnclippedAudioSink(tmp_path / "a.wav", 100, 2) as sink:
+        sink.write(waveform)
+        sink.write(0.5 * waveform)
+        assert [path.name for path in tmp_path.iterdir()] != ["a.wav"]
+    written = sink.written()
+    assert written.peak == pytest.approx(0.99, abs=1e-6)
+    assert sink.turned_down_db == pytest.approx(20 * np.log10(2.0 / 0.99))
+    both = np.concatenate([waveform, 0.5 * waveform], 1) * (0.99 / 2.0)
+    np.testing.assert_allclose(soundfile.read(tmp_path / "a.wav")[0].T, both, atol=2**-15)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_what_does_not_clip_is_the_same_file_as_ever(tmp_path):
+    waveform = np.array([[0.5, -1.0, 1.0, 0.0]], dtype="float32")
+    for kind in (AudioSink, UnclippedAudioSink):
+        with kind(tmp_path / f"{kind.__name__}.wav", 100, 1) as sink:
+            sink.write(waveform)
+    assert sink.turned_down_db == 0.0 and sink.num_samples == 4
+    first, second = (path.read_bytes() for path in tmp_path.iterdir())
+    assert first == second
+
+
+def test_an_unclipped_file_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(AudioFileError), UnclippedAudioSink(tmp_path / "a.wav", 100, 1) as sink:
+        sink.write(np.array([[2.0, np.nan]], "float32"))
+    with pytest.raises(KeyboardInterrupt), UnclippedAudioSink(tmp_path / "a.wav", 100, 1) as sink:
+        sink.write(np.array([[2.0, 0.5]], "float32"))
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AudioFileError, match=r"a.wav: cannot be written"):
+        UnclippedAudioSink(tmp_path / "gone" / "a.wav", 100, 1)
 
 
 @pytest.mark.parametrize("length", [7, 10, 12])

@@ -60,6 +60,19 @@ def test_twice_the_same_file_and_half_as_long_at_twice_the_tempo(checkpoint: Pat
     assert fast["seconds"] == pytest.approx(0.75)
 
 
+def test_what_would_clip_is_turned_down(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    piece = write_piece(tmp_path / "piece.mid")
+    quiet, loud = (
+        start(checkpoint, tmp_path / str(gain), piece, "--gain_db", gain)["files"][0] for gain in (0, 60)
+    )
+    assert quiet["turned_down_db"] == 0.0 and loud["peak"] == pytest.approx(0.99, abs=1e-4)
+    assert loud["turned_down_db"] == pytest.approx(60 + 20 * np.log10(quiet["peak"] / 0.99), abs=0.1)
+    assert f"peak 0.990, turned down by {loud['turned_down_db']:.1f} dB" in capsys.readouterr().out
+    waveforms = [soundfile.read(tmp_path / name / "piece.wav")[0] for name in ("0", "60")]
+    scaled = waveforms[0] * np.abs(waveforms[1]).max() / np.abs(waveforms[0]).max()
+    np.testing.assert_allclose(scaled, waveforms[1], atol=2e-3)
+
+
 def test_flac_holds_the_same_samples(checkpoint: Path, tmp_path: Path):
     piece = write_piece(tmp_path / "piece.mid")
     start(checkpoint, tmp_path / "a", piece)
