@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 import soundfile
@@ -246,7 +246,7 @@ class AudioSink:
                 self._whole.__exit__(*sys.exc_info())
                 raise
 
-    def __enter__(self) -> "AudioSink":
+    def __enter__(self) -> Self:
         return self
 
     def write(self, waveform: NDArray[np.float32]) -> None:
