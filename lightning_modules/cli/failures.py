@@ -42,6 +42,7 @@ _OF_SYSTEM_ANSWERS = {
     **dict.fromkeys(
         (errno.EMFILE, errno.ENFILE), "allow more with `ulimit -n 4096`, or lower --data.workers"
     ),
+    errno.EIO: "look whether the disk is sound, or give another file",
     errno.ENAMETOOLONG: "give a shorter path",
     errno.ELOOP: "give a path without links that lead to themselves",
     errno.ENOMEM: _LESS_MEMORY,
@@ -69,6 +70,8 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
         return Answer(f"This machine's memory is full{f' ({reason[0]})' if reason else ''}", remedy)
     if found := _NO_SEED.fullmatch(text):
         return Answer(f"--seed_everything is {found[1]}", f"give a whole number from {found[2]}")
+    if isinstance(error, UnicodeDecodeError):
+        return Answer(f"A file that should be text is none ({text:.200})", "save it as text in UTF-8")
     if isinstance(error, OverflowError) or text.endswith("without overflow"):  # Python's, and torch's
         return Answer(f"A number is too large to work with ({text})", "give a smaller one")
     if text == _NO_HOME:

@@ -43,6 +43,7 @@ def test_memory_that_the_machine_has_not() -> None:
         (errno.EROFS, "Read-only file system: /far/away", "that you may read and write"),
         (errno.ENOSPC, "No space left on device: /far/away", "free some space"),
         (errno.EMFILE, "Too many open files: /far/away", "ulimit -n"),
+        (errno.EIO, "Input/output error: /far/away", "disk is sound"),
         (errno.ENAMETOOLONG, "File name too long: /far/away", "shorter"),
     ],
 )
@@ -93,6 +94,13 @@ def test_a_seed_that_is_none() -> None:
     told = answer(caught.value)
     assert told is not None and told.problem == "--seed_everything is -1"
     assert told.remedy == "give a whole number from 0 to 4294967295"
+
+
+def test_bytes_that_are_no_text() -> None:
+    with pytest.raises(UnicodeDecodeError) as refused:
+        b"\xff".decode()
+    told = answer(refused.value)
+    assert told is not None and "should be text is none ('utf-8' codec can't decode" in told.problem
 
 
 def test_a_number_of_hundreds_of_digits() -> None:
