@@ -91,7 +91,8 @@ def check_trials(plan: SweepPlan, study: optuna.Study, journal: Path) -> None:
 
 def _check_trial(plan: SweepPlan, trial: FrozenTrial) -> None:
     """Raise an error, of any kind, unless search, pictures and tables can work with a trial."""
-    marks = dict(trial.system_attrs)
+    # what the sampler notes there is for other processes that ask at the same time
+    marks = {name: value for name, value in trial.system_attrs.items() if not name.startswith("tpe:")}
     for options in (trial.params, marks.pop("fixed_params", {})):
         distributions = {name: plan.space[name] for name in options}
         create_trial(state=trial.state, values=trial.values, params=options, distributions=distributions)

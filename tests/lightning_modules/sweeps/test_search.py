@@ -171,6 +171,24 @@ def begun(tmp_path: Path) -> tuple[SweepPlan, optuna.Study]:
     return plan, study
 
 
+@pytest.mark.parametrize("method", ["bayes", "random"])
+def test_a_sweeps_own_trials_are_accepted_at_every_stage(tmp_path: Path, method: str) -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    plan, path = make_plan(method, early_terminate=early), tmp_path / "journal.log"
+    study, pruner = search.open_study(plan, path), search.make_pruner(plan)
+    study.add_trial(search.finished_default(plan, {"x": 5.0, "y": 1.0}, [2.0, 1.0], outcome(1.0)))
+    for state in ["COMPLETE", "PRUNED", "FAIL"] * 4:
+        trial = search.ask(plan, study, 0)
+        assert trial is not None
+        search.report(study, trial, [trial.params["x"], float("nan"), 1.0], pruner)
+        search.check_trials(plan, search.open_study(plan, path), path)  # as after a kill
+        search.finish(study, trial, outcome(None if state == "FAIL" else 1.0, state))
+        search.check_trials(plan, search.open_study(plan, path), path)
+    search.ask(plan, study, 0)
+    search.repeat_cut_off(study)
+    search.check_trials(plan, search.open_study(plan, path), path)
+
+
 def test_trials_that_no_sweep_makes_are_refused_before_any_runs(tmp_path: Path) -> None:
     for number, attributes in enumerate(HOSTILE.values()):
         (folder := tmp_path / str(number)).mkdir()
