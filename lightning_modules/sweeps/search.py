@@ -104,11 +104,11 @@ def _check_trial(plan: SweepPlan, trial: FrozenTrial) -> None:
     _require(all(type(number) in (int, float) for number in numbers), "has values that are no numbers")
     outside = trial.user_attrs.get("outside", {})
     _require(isinstance(outside, dict) and outside.keys() <= plan.space.keys(), "has options that are none")
-    outcome = trial.user_attrs.get("outcome")
-    if outcome is not None:
-        _check_outcome(outcome)
+    has_ended = "outcome" in trial.user_attrs
+    if has_ended:
+        _check_outcome(trial.user_attrs["outcome"])
     if trial.number == DEFAULT:
-        _require(outcome is not None and trial.state == TrialState.COMPLETE, "the default has not ended")
+        _require(has_ended and trial.state == TrialState.COMPLETE, "the default has not ended")
 
 
 def _check_outcome(outcome: dict[str, Any]) -> None:

@@ -152,6 +152,7 @@ HOSTILE: dict[str, dict] = {
     "a rung of text": {"completed_rung_0": "abc"},
 }
 OUTCOMES: dict[str, object] = {
+    "nothing": None,
     "no table": 5,
     "a table without values": {},
     "a state that there is not": {**outcome(1.0), "state": "RUNNING"},
