@@ -204,7 +204,7 @@ def test_notes_are_heard_through_damage_that_leaves_them(notes: Table):
     assert score["none"] > 0.95
     assert min(score[damage] for damage in ("noise -60 dB", "low-pass 6 kHz", "8 bits")) > 0.9
     assert score["semitone up"] < 0.2
-    assert rises(score, NOISE[::-1])
+    assert score["noise -20 dB"] < min(score["noise -40 dB"], score["noise -60 dB"]) - 0.1
 
 
 def markdown(found: Table) -> str:
@@ -250,7 +250,9 @@ def test_pitch_is_heard_where_it_should_be(table: Table):
     chroma = table["chroma similarity"]
     assert min(chroma, key=chroma.__getitem__) == "semitone up"
     pitches = table["Fréchet, CREPE"]
-    assert max(pitches, key=pitches.__getitem__) == "semitone up"
+    notes_left = pitches.keys() - {"piano-shaped noise"}
+    assert max(notes_left, key=pitches.__getitem__) == "semitone up"
+    assert pitches["piano-shaped noise"] > pitches["semitone up"]
     assert table["onset F-score"]["semitone up"] > 0.8  # the notes begin where they did
 
 
