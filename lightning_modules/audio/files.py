@@ -211,6 +211,7 @@ class WrittenAudio(NamedTuple):
 LOUDEST = 0.99
 """Peak of a file that was turned down; full scale is 1."""
 COPIED_SAMPLES = 2**18
+"""That are read at once, per channel, of a sound that waits."""
 
 
 class AudioSink:

@@ -103,20 +103,20 @@ def test_configs_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"--config nowhere\.yaml cannot be read .*\n.*YAML file"):
         data_options("nowhere.yaml")
     path = tmp_path / "x.yaml"
-    path.write_text("data: [")
-    with pytest.raises(OptionError, match=r"x\.yaml cannot be read"):
-        data_options(str(path))
-    path.write_text("data: {class_path: elsewhere.OtherData}")
-    with pytest.raises(OptionError, match=r"uses the data module elsewhere\.OtherData\n.*MaestroDataModule"):
-        data_options(str(path))
+    for content, message in (
+        ("data: [", r"x\.yaml cannot be read"),
+        (
+            "data: {class_path: elsewhere.OtherData}",
+            r"uses the data module elsewhere\.OtherData\n.*MaestroDataModule",
+        ),
+        ("data: {init_args: {sample_rate: fast}}", r"x\.yaml: .*fast"),
+        ("data: text", r"x\.yaml cannot be read"),
+    ):
+        path.write_text(content)
+        with pytest.raises(OptionError, match=message):
+            data_options(str(path))
     path.write_text("model: {}")
     assert data_options(str(path)) == {}
-    path.write_text("data: {init_args: {sample_rate: fast}}")
-    with pytest.raises(OptionError, match=r"x\.yaml: .*fast"):
-        data_options(str(path))
-    path.write_text("data: text")
-    with pytest.raises(OptionError, match=r"x\.yaml cannot be read"):
-        data_options(str(path))
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(OptionError, match=r"x\.yaml cannot be read .*no regular file"):
