@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import socket
 import sys
 import zipfile
@@ -81,6 +82,15 @@ def toy_yaml(tmp_path: Path) -> Path:
     path = tmp_path / "toy.yaml"
     path.write_text(TOY_YAML)
     return path
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """A test draws the same numbers alone, among others and in any order."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -227,6 +237,8 @@ def tiny_run_data(tmp_path_factory: pytest.TempPathFactory, make_release: Callab
     splits = ("train", "validation", "test")
     recordings = [Recording(split, split=split, seconds=2.5) for split in splits]
     source = make_release(folder / "maestro-v3.0.0", recordings)
+    # the config of a run is followed only to a folder that holds a cache already
+    (folder / "cache/pcm").mkdir(parents=True)
     options = {"release": "v3.0.0", "source": source, "cache_dir": folder / "cache", "clip_samples": 4096}
     options |= {"batch_size": 2, "eval_clip_seconds": 1.0}
     return [f"--data.{name}={value}" for name, value in options.items()]

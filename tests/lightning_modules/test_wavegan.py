@@ -64,6 +64,7 @@ def make(**changes) -> WaveGAN:
 
 def make_vocoder(**changes) -> WaveGAN:
     """Conditional, hinge loss, 1 critic update, with all paired losses."""
+    torch.manual_seed(0)
     return make(
         **{
             "generator": WaveGANVocoder(MELS, 64, SIZE),
@@ -130,6 +131,7 @@ def make_soloist(**changes) -> WaveGAN:
 
 def make_hearing_player(**changes) -> WaveGAN:
     """Conditional on notes, with an F that transcribes by its own front end."""
+    torch.manual_seed(0)
     transcriber = Transcriber(16_000, width=2, dilations=(1,), window_seconds=(0.016,))
     given = {"transcriber": transcriber, "note_mapping": NoteMapping(), "feature_mapping": None}
     return make_player(**(given | {"feature_encoder": None, "feature_head": None} | changes))
@@ -137,6 +139,7 @@ def make_hearing_player(**changes) -> WaveGAN:
 
 def make_trunk_player(**changes) -> WaveGAN:
     """The same on the critic's trunk."""
+    torch.manual_seed(0)
     return make_hearing_player(transcriber=TrunkTranscriber(16_000, CLIP, SIZE, 2, width=4), **changes)
 
 
