@@ -118,7 +118,9 @@ class WithoutFloat64(TorchDispatchMode):
 NAMES = [*sorted(path.stem for path in EXPERIMENTS.glob("*.yaml")), ADVERSARIAL]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == ADVERSARIAL else ()) for name in NAMES]
+)
 def test_a_step_samples_and_scores_stay_on_the_device(name, build, monkeypatch):
     module = build(*name.split())
     assert can_sample(module) == (name not in WITHOUT_SAMPLES)

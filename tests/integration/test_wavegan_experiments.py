@@ -24,7 +24,8 @@ def start(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["wavegan_conditional", "melgan", pytest.param("hifigan", marks=pytest.mark.slow)]
+    "name",
+    ["wavegan_conditional", *(pytest.param(name, marks=pytest.mark.slow) for name in ("melgan", "hifigan"))],
 )
 def test_a_step_of_each_vocoder(start, name):
     overlays = [

@@ -257,8 +257,7 @@ def test_shipped_experiments_and_overlays(start, experiment: Path, change: Path 
 
 
 SOME_SOUND = [
-    pytest.param(path, marks=() if path.stem in ("vae", "wavegan_notes") else pytest.mark.slow, id=path.stem)
-    for path in SOUND
+    pytest.param(path, marks=() if path.stem == "vae" else pytest.mark.slow, id=path.stem) for path in SOUND
 ]
 
 
@@ -302,7 +301,7 @@ def test_experiments_are_flat(path: Path) -> None:
 
 
 ABLATIONS = sorted(EXPERIMENTS.glob("ablations/*.yaml"))
-SEVERAL_PARTS = ("adversarial_decoder", "inverse_stft_head", "note_mapping", "vamp_prior", "wgan_gp")
+SEVERAL_PARTS = ("adversarial_decoder", "vamp_prior", "wgan_gp")
 
 
 def parts(value: object) -> Iterator[tuple[str, set[str]]]:
