@@ -8,6 +8,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_clos
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from lightning_modules.errors import OptionError
 
 
 def expect_partial_updates(trainer: pl.Trainer) -> None:
@@ -59,9 +62,17 @@ def with_scheduler(
         make_scheduler: Makes its scheduler; None for none.
         every_step: Whether Lightning steps the scheduler, at every step of the optimiser; a module with
             manual optimisation calls `step_schedulers` instead.
+
+    Raises:
+        OptionError: If the scheduler follows a metric: updates have none.
     """
     if make_scheduler is None:
         return {"optimizer": optimizer}
     scheduler = make_scheduler(optimizer)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise OptionError(
+            f"{type(scheduler).__name__} follows a metric, and schedules here follow the updates",
+            "choose a schedule of steps, as lightning_modules.schedules.WarmupCosine",
+        )
     stepped = {"scheduler": scheduler, "interval": "step"}
     return {"optimizer": optimizer, "lr_scheduler": stepped if every_step else scheduler}

@@ -1,9 +1,15 @@
 """What a machine or a library refuses for a foreseeable reason, answered in two lines; the rest are bugs."""
 
 import errno
+import inspect
 import os
 import re
+import traceback
 from importlib.metadata import PackageNotFoundError, metadata
+from itertools import takewhile
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from lightning_modules.cli.mistakes import Answer
 
@@ -29,6 +35,13 @@ _LESS_ON_GPU = (
 _LESS_OF_A_TOOL = "ask for less at once (--block_seconds, --seconds)"
 _LESS_MEMORY = "lower --data.batch_size or --data.workers, or close other programs"
 _ANOTHER_PORT = "leave MASTER_PORT out of the environment, which takes a free one, or give another number"
+_CLIPPED_ELSEWHERE = "does not allow for gradient clipping because it performs unscaling"
+"""What Lightning raises as a RuntimeError for a fused optimiser under 16-mixed."""
+_OTHER_OPTIMISER = (
+    "change or leave out one of these options of the model's optimisers and schedules, or take another class"
+)
+_NO_OPTIONS = ("params", "optimizer", "last_epoch", "args", "kwargs")
+_LONGEST_REASON = 300
 _OTHER_OPTIONS = "change or leave out what it names; `lightning doctor` shows what this machine has"
 _OF_SYSTEM_ANSWERS = {
     **dict.fromkeys(
@@ -89,7 +102,53 @@ def answer(error: BaseException, is_training: bool = True) -> Answer | None:
             "where the processes of this training would meet",
             _ANOTHER_PORT,
         )
+    if _CLIPPED_ELSEWHERE in text:
+        return Answer(text.partition(" because ")[0], "leave out fused, or --trainer.gradient_clip_val")
+    return _of_optimiser(error)
+
+
+def _of_optimiser(error: BaseException) -> Answer | None:
+    """What an optimiser or a schedule cannot work with, when it is made or at any step.
+
+    The error has to come out of `torch.optim` itself, or be a ValueError of a class that is being made: what
+    the model raises while an optimiser waits for its loss is none of these.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    reason = (str(error).partition("\n")[0] or type(error).__name__)[:_LONGEST_REASON]
+    raised = _in_optimiser(frames)
+    if type(error).__module__ == "builtins" and raised is not None:
+        return Answer(f"{raised} cannot be used here: {reason}", _OTHER_OPTIMISER)
+    is_made = any(frame.f_code.co_name == "configure_optimizers" for frame in frames)
+    if isinstance(error, ValueError) and is_made:
+        return Answer(f"An optimiser or a schedule cannot be made: {reason}", _OTHER_OPTIMISER)
     return None
+
+
+def _in_optimiser(frames: list[FrameType]) -> str | None:
+    """The optimiser or schedule, with its options, whose code of torch raised the error."""
+    import torch  # not above: errors before its import are answered too
+
+    library = Path(torch.__file__).parent
+    last = list(takewhile(lambda frame: Path(frame.f_code.co_filename).is_relative_to(library), frames[::-1]))
+    for frame in last[::-1]:
+        for each in (frame.f_locals.get("self"), *frame.f_locals.get("args", ())[:1]):
+            if isinstance(each, torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler):
+                return _with_options(each, frame)
+    return None
+
+
+def _with_options(made: Any, frame: FrameType) -> str:  # noqa: ANN401 (an optimiser or a schedule)
+    """Class and options, without those that are as by default, of what is being made or used in a frame."""
+    known = {**vars(made), **getattr(made, "defaults", {})}
+    if frame.f_code.co_name == "__init__":
+        known = frame.f_locals
+    parameters = inspect.signature(type(made)).parameters
+    options = [
+        f"{name}={known[name]!r:.80}"
+        for name, parameter in parameters.items()
+        if name not in _NO_OPTIONS and name in known and repr(known[name]) != repr(parameter.default)
+    ]
+    return f"{type(made).__name__}({', '.join(options)})"
 
 
 def _gpu_full(text: str) -> str:

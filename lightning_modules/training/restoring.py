@@ -1,4 +1,4 @@
-"""What goes wrong before the first step is explained in one sentence: restoring, and optimisers."""
+"""What goes wrong in restoring a checkpoint is explained in one sentence."""
 
 import traceback
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 
-from lightning_modules.errors import CheckpointError, ExperimentError, OptionError
+from lightning_modules.errors import CheckpointError, ExperimentError
 from lightning_modules.training import changed_options, exact_resume
 
 _FILES = tuple(module.__file__ for module in (checkpoint_connector, changed_options, exact_resume))
@@ -15,27 +15,20 @@ _FILES = tuple(module.__file__ for module in (checkpoint_connector, changed_opti
 
 @contextmanager
 def explained_restoring(checkpoint: Path | None) -> Iterator[None]:
-    """Explain what restoring a checkpoint raises, or making optimisers; errors of training pass as they are.
+    """Explain what restoring a checkpoint raises; errors of training pass as they are.
 
     Args:
         checkpoint: What is gone on from, if anything.
 
     Raises:
         CheckpointError: In place of any other error of restoring.
-        OptionError: In place of a value that an optimiser refuses.
     """
     try:
         yield
     except ExperimentError:
         raise
     except Exception as error:  # whatever values that no version has written make Lightning raise
-        frames = traceback.extract_tb(error.__traceback__)
-        if isinstance(error, ValueError) and any(frame.name == "configure_optimizers" for frame in frames):
-            raise OptionError(
-                f"An optimiser or a schedule cannot be made: {error}",
-                "correct the options of the model's optimisers and schedules",
-            ) from error
-        if checkpoint is None or not any(_restores(frame) for frame in frames):
+        if checkpoint is None or not any(map(_restores, traceback.extract_tb(error.__traceback__))):
             raise
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise CheckpointError(

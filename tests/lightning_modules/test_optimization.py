@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import lightning.pytorch as pl
+import pytest
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from toy_experiment import ToyDataModule, ToyModule
 from toy_fit import fit
 
+from lightning_modules.errors import OptionError
 from lightning_modules.optimization import (
     expect_partial_updates,
     step_schedulers,
@@ -66,6 +68,12 @@ class Scheduled(ToyModule):
 def test_lightning_steps_a_scheduler_at_every_step(tmp_path: Path) -> None:
     trainer = fit(tmp_path, module=Scheduled(8000, 1600), max_epochs=1, enable_checkpointing=False)
     assert trainer.optimizers[0].param_groups[0]["lr"] == 1e-3 / 2**4
+
+
+def test_a_schedule_that_follows_a_metric_is_refused() -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    with pytest.raises(OptionError, match=r"ReduceLROnPlateau follows a metric.*\n.*WarmupCosine"):
+        with_scheduler(torch.optim.SGD([weight], lr=1.0), torch.optim.lr_scheduler.ReduceLROnPlateau)
 
 
 def test_distributed_training_expects_partial_updates() -> None:

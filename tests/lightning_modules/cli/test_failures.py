@@ -3,13 +3,18 @@
 import errno
 import os
 import socket
+from collections.abc import Callable, Mapping
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import seed_everything
+from lightning.pytorch.plugins import MixedPrecision
 from torch import distributed
+from torch.optim import SGD, Adam, AdamW, SparseAdam
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 from lightning_modules.cli import failures
 from lightning_modules.cli.failures import answer, request
@@ -118,6 +123,83 @@ def test_the_home_of_nobody() -> None:
         Path("~no such user/folder").expanduser()
     told = answer(caught.value)
     assert told is not None and "no user of this machine" in told.problem and "whole path" in told.remedy
+
+
+class OneStep:
+    """What a model and Lightning do with an optimiser and its schedule, to the end of the first step."""
+
+    def __init__(self, loss: Callable[[], object] = lambda: torch.zeros(())) -> None:
+        self.weight = torch.nn.Parameter(torch.ones(2))
+        self.loss = loss
+
+    def configure_optimizers(self, optimizer: type, options: Mapping[str, object]) -> torch.optim.Optimizer:
+        return optimizer([self.weight], **options)
+
+    def run(self, optimizer: type, schedule: type | None = None, **options: object) -> None:
+        made = self.configure_optimizers(optimizer, {} if schedule else options)
+        scheduler = schedule(made, **options) if schedule else None
+        self.weight.grad = torch.ones(2)
+        made.step(self.loss)
+        for _ in range(2 if scheduler else 0):
+            scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            {"optimizer": AdamW, "lr": 0.1, "differentiable": True},
+            "AdamW(lr=0.1, differentiable=True) cannot be used here: a leaf Variable that requires grad",
+        ),
+        (
+            {"optimizer": Adam, "foreach": True, "fused": True},
+            "Adam(foreach=True, fused=True) cannot be",
+        ),
+        ({"optimizer": Adam, "capturable": True}, "here: If capturable=True, params and state_steps must be"),
+        ({"optimizer": Adam, "betas": (0.9,)}, "Adam(betas=(0.9,)) cannot be used here: tuple index"),
+        ({"optimizer": SGD, "lr": -1.0}, "SGD(lr=-1.0) cannot be used here: Invalid learning rate: -1.0"),
+        ({"optimizer": SGD, "schedule": StepLR, "step_size": 0}, "StepLR(step_size=0) cannot be used here"),
+        ({"optimizer": SGD, "schedule": OneCycleLR, "max_lr": 1.0}, "You must define either total_steps OR"),
+        (
+            {"optimizer": SGD, "schedule": OneCycleLR, "max_lr": 1.0, "total_steps": 1},
+            "OneCycleLR(total_steps=1) cannot be used here: Tried to step 2 times. The specified number",
+        ),
+        ({"optimizer": SparseAdam}, "SparseAdam() cannot be used here: SparseAdam does not support dense"),
+    ],
+)
+def test_what_an_optimiser_or_a_schedule_of_torch_refuses(options: Any, problem: str) -> None:
+    with pytest.raises(Exception) as refused:  # torch's are of six classes
+        OneStep().run(**options)
+    told = answer(refused.value)
+    assert told is not None and problem in told.problem and "leave out one of these options" in told.remedy
+
+
+def test_what_another_optimiser_refuses_when_it_is_made() -> None:
+    class Picky(SGD):
+        def __init__(self, parameters: object) -> None:
+            raise ValueError("not today")
+
+    with pytest.raises(ValueError, match="not today") as refused:
+        OneStep().run(Picky)
+    told = answer(refused.value)
+    assert told is not None and told.problem == "An optimiser or a schedule cannot be made: not today"
+
+
+def test_a_bug_of_the_model_is_not_the_optimisers() -> None:
+    """It is raised while the optimiser waits for the loss, in code of the model or of torch."""
+    for loss in (lambda: torch.zeros(2) + torch.zeros(3), lambda: torch.nn.Linear(2, 2)(torch.zeros(3))):
+        with pytest.raises(RuntimeError) as raised:
+            OneStep(loss).run(Adam)
+        assert answer(raised.value) is None
+
+
+def test_a_fused_optimiser_that_cannot_be_clipped() -> None:
+    optimizer = Adam([torch.nn.Parameter(torch.ones(2))], fused=True)
+    with pytest.raises(RuntimeError) as refused:
+        MixedPrecision("bf16-mixed", "cpu").clip_gradients(optimizer, 1.0)
+    told = answer(refused.value)
+    assert told is not None and told.remedy == "leave out fused, or --trainer.gradient_clip_val"
+    assert told.problem == "The current optimizer, Adam, does not allow for gradient clipping"
 
 
 @pytest.mark.parametrize(

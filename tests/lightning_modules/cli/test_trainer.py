@@ -399,7 +399,14 @@ def test_standard_checks_of_lightning_users_train(options, toy_yaml, tmp_path, m
             "  What to do: watch one of `train/loss`, `val/log_mel_distance`\n",
         ),
         (["--trainer.devices=10000"], "trainer.devices is 10000, and each would be a process"),
-        (["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=-1"], "Invalid learning rate: -1.0"),
+        (
+            ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.lr=-1"],
+            "error: AdamW(lr=-1.0) cannot be used here: Invalid learning rate: -1.0\n  What to do: change or",
+        ),
+        (
+            ["--model.optimizer=torch.optim.AdamW", "--model.optimizer.differentiable=true"],
+            "error: AdamW(differentiable=True) cannot be used here: a leaf Variable that requires grad",
+        ),
         (
             ["--checkpoint.monitor=val/log_mel_distanc"],
             "it gave val/log_mel_distance\n  What to do: give --checkpoint.monitor val/log_mel_distance",
