@@ -5,6 +5,7 @@ import json
 import os
 import random
 import socket
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -82,6 +83,18 @@ def toy_yaml(tmp_path: Path) -> Path:
     path = tmp_path / "toy.yaml"
     path.write_text(TOY_YAML)
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of six megabytes and eighty files."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-o", "size=6m,nr_inodes=80", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", *options], check=False).returncode != 0:
+        pytest.skip("only root may make a small file system, and not in every container")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(autouse=True)

@@ -292,6 +292,11 @@ class AudioSink:
                 "free some space, or give another --output",
             ) from error
 
+    @property
+    def facts(self) -> dict[str, float]:
+        """What a manifest says of the finished file beside `written`."""
+        return {}
+
     def written(self) -> WrittenAudio:
         """Describe the finished file."""
         with self.path.open("rb") as file:
@@ -316,6 +321,11 @@ class UnclippedAudioSink(AudioSink):
             self._waiting = tempfile.TemporaryFile(dir=path.parent)
         self._loudest = self.turned_down_db = 0.0
         super().__init__(path, sample_rate, channels)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """By how much the sound was turned down, in dB."""
+        return {"turned_down_db": self.turned_down_db}
 
     def _append(self, waveform: NDArray[np.float32]) -> None:
         with self._translated_errors():

@@ -138,16 +138,17 @@ class PieceLogger(ValidationSamples):
 
     def _play(self, player: RendersNotes, data: ReadsNotes, stem: Path) -> Path:
         """Write the sound of a piece."""
-        import soundfile  # which takes long, and is needed here only
+        from lightning_modules.audio.files import (
+            UnclippedAudioSink,
+        )  # which takes long, and is needed here only
 
         num_samples = round((self.seconds + RING_SECONDS) * player.sample_rate)
         midi = stem.with_suffix(".mid").read_bytes()
         notes = data.note_batch(midi, player.sample_rate, num_samples + player.lookahead_samples)
         waveform = player.render(notes.to(player.device), num_samples + player.lookahead_samples)[0]
-        heard = waveform[:, :num_samples].float()
-        pcm = (heard / heard.abs().max().clamp_min(1.0)).cpu().T.numpy()  # (T, C)
         path = stem.with_suffix(".wav")
-        soundfile.write(path, pcm, player.sample_rate, subtype="PCM_16")
+        with UnclippedAudioSink(path, player.sample_rate, player.channels) as sink:
+            sink.write(waveform[:, :num_samples].float().cpu().numpy())
         return path
 
     @staticmethod

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_modules.base import GenerativeModule
-from lightning_modules.errors import OptionError
+from lightning_modules.errors import AudioFileError, OptionError
 from lightning_modules.loggers.media import MediaLogger
 from lightning_modules.loggers.run_loggers import media_loggers
 from lightning_modules.numerics.noise import seeded_noise
@@ -96,8 +96,9 @@ class ValidationSamples(pl.Callback, ABC):
             folder.mkdir(parents=True, exist_ok=True)
             with seeded_noise(self.seed, pl_module.device):
                 show = self.write(trainer, pl_module, folder)
-        except (OSError, soundfile.LibsndfileError) as error:
-            rank_zero_warn(f"Cannot write samples into {folder} ({error}); training goes on", stacklevel=2)
+        except (OSError, soundfile.LibsndfileError, AudioFileError) as error:
+            reason = error.problem if isinstance(error, AudioFileError) else error
+            rank_zero_warn(f"Cannot write samples into {folder} ({reason}); training goes on", stacklevel=2)
             return
         for logger in media_loggers(trainer):
             show(logger)

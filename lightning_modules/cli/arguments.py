@@ -122,14 +122,20 @@ def open_module(options: jsonargparse.Namespace) -> "GenerativeModule":
 
 def check_limits(options: jsonargparse.Namespace) -> None:
     """Raise an OptionError unless every number in a verb's options is within its `LIMITS`."""
-    for name, (least, most, exclusive) in LIMITS.items():
-        value = getattr(options, name, None)
-        # not the other way round: no comparison with what is no number holds
-        if value is not None and not (least <= value <= most and not (exclusive and value == least)):
-            raise OptionError(
-                f"--{name} is {value}",
-                f"give {'more than' if exclusive else 'at least'} {least}, and at most {most}",
-            )
+    for name, limits in LIMITS.items():
+        check_number(name, getattr(options, name, None), limits)
+
+
+def check_number(name: str, value: float | None, limits: Limits) -> None:
+    """Raise an OptionError unless an option's number, if it is given, is within limits."""
+    least, most, exclusive = limits
+    # not the other way round: no comparison with what is no number holds
+    if value is not None and not (least <= value <= most and not (exclusive and value == least)):
+        shortest = f"{least:g}" if isinstance(least, float) else least
+        raise OptionError(
+            f"--{name} is {value}",
+            f"give {'more than' if exclusive else 'at least'} {shortest}, and at most {most}",
+        )
 
 
 def num_samples_of(seconds: float | None, module: "GenerativeModule") -> int:
@@ -140,9 +146,7 @@ def num_samples_of(seconds: float | None, module: "GenerativeModule") -> int:
     """
     if seconds is None:
         return module.clip_samples
-    if not 1.0 / module.sample_rate <= seconds <= HOUR:
-        least = 1.0 / module.sample_rate
-        raise OptionError(f"--seconds is {seconds}", f"give at least {least:g}, and at most {HOUR}")
+    check_number("seconds", seconds, Limits(1.0 / module.sample_rate, HOUR))
     return round(seconds * module.sample_rate)
 
 
@@ -216,7 +220,7 @@ class OutputFolder:
     def add(self, sink: AudioSink, facts: Mapping[str, Any]) -> WrittenAudio:
         """Note a finished file in the manifest."""
         written = sink.written()
-        self.files.append({**written._asdict(), **facts})
+        self.files.append({**written._asdict(), **sink.facts, **facts})
         return written
 
     def write_bytes(self, name: str, content: bytes, facts: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -63,23 +62,12 @@ def free(disk: Path) -> None:
         filler.unlink()
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    options = ["-o", "size=6m,nr_inodes=80", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", *options], check=False).returncode != 0:
-        pytest.skip("only root may make a small file system, and not in every container")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.parametrize(
     "how", ["bytes", *(pytest.param(how, marks=pytest.mark.slow) for how in ("files", "read-only"))]
 )
 def test_training_goes_on_and_keeps_the_last_good_checkpoint(
     how: str,
-    disk: Path,
+    small_disk: Path,
     toy_yaml: Path,
     monkeypatch: pytest.MonkeyPatch,
     recwarn: pytest.WarningsRecorder,
@@ -92,28 +80,28 @@ def test_training_goes_on_and_keeps_the_last_good_checkpoint(
     start, _, end = config.partition("    network:\n      class_path: toy_experiment.Scale\n")
     logger = "  callbacks:\n    - class_path: lightning_modules.callbacks.audio_logger.AudioLogger\n"
     toy_yaml.write_text(f"{start}    how: {how}\n{end}{logger}")
-    command = ["fit", "--config", str(toy_yaml), "--run_id", "one", "--runs_dir", str(disk), *QUIET]
+    command = ["fit", "--config", str(toy_yaml), "--run_id", "one", "--runs_dir", str(small_disk), *QUIET]
     main([*command, "--trainer.max_epochs", "3", "--trainer.logger", "TensorBoardLogger"])
     assert "Traceback" not in capfd.readouterr().err
     said = " ".join(str(warning.message) for warning in recwarn)
     assert "Cannot write the checkpoint" in said and "training goes on" in said
     assert "Cannot write samples" in said
     assert how == "files" or "toy/one/tensorboard/ (" in said
-    last = torch.load(disk / "toy/one/checkpoints/last.ckpt", weights_only=True)
+    last = torch.load(small_disk / "toy/one/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 12, "written when there was room again"
-    assert not list(disk.rglob("*.part"))
-    _, rows = read_rows(disk / "toy/one/metrics/version_0/metrics.csv")
+    assert not list(small_disk.rglob("*.part"))
+    _, rows = read_rows(small_disk / "toy/one/metrics/version_0/metrics.csv")
     assert {row["step"] for row in rows} == {str(step) for step in range(12)}, "every step's figures"
-    assert read_log(disk / "toy/one/tensorboard").scalars["train/loss"].keys() >= {0, 1, 2, 3}
+    assert read_log(small_disk / "toy/one/tensorboard").scalars["train/loss"].keys() >= {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("how", ["bytes", "files", "read-only"])
 def test_a_disk_that_is_full_at_the_start_is_one_sentence(
-    how: str, disk: Path, toy_yaml: Path, capsys: pytest.CaptureFixture
+    how: str, small_disk: Path, toy_yaml: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    remount(disk, "ro") if how == "read-only" else fill(disk, how)
+    remount(small_disk, "ro") if how == "read-only" else fill(small_disk, how)
     with pytest.raises(SystemExit) as end:
-        main(["fit", "--config", str(toy_yaml), "--run_id", "one", "--runs_dir", str(disk), *QUIET])
+        main(["fit", "--config", str(toy_yaml), "--run_id", "one", "--runs_dir", str(small_disk), *QUIET])
     assert end.value.code == 1
     said = capsys.readouterr().err
     assert "error: Cannot write" in said and "--runs_dir" in said

@@ -137,6 +137,6 @@ def play(
         folder.unclipped_sink(f"{NAME}.wav", module.sample_rate, module.channels) as sink,
     ):
         renderer.write(played, sink, ring_seconds, options.gain_db, advance)
-    written = folder.add(sink, {"played_by": options.render, "turned_down_db": sink.turned_down_db})
+    written = folder.add(sink, {"played_by": options.render})
     print(f"{shown(written.file)}  {written.seconds:.2f} s  {loudness(sink, written)}")
     return folder.path / written.file

@@ -93,7 +93,7 @@ def render_one(
         raise AudioFileError(f"{shown(path)}: {error.problem}", error.remedy) from error
     took = time.perf_counter() - began
     facts = {"num_notes": len(played.notes.pitch), "channels_played": [each + 1 for each in played.channels]}
-    written = folder.add(sink, {"source": str(path), "turned_down_db": sink.turned_down_db, **facts})
+    written = folder.add(sink, {"source": str(path), **facts})
     speed = f"{written.seconds / max(took, 1e-9):.0f} times real time"
     line = f"{written.seconds:.2f} s  {facts['num_notes']} notes  {loudness(sink, written)}  {speed}"
     return f"{shown(written.file)}  {line}"

@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import os
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -18,7 +19,9 @@ from toy_models import make_player, save
 
 from datamodules import MaestroNotesDataModule
 from datamodules.release.notes import read_played
-from lightning_modules import NotePrior
+from lightning_modules import NotePrior, load_module
+from lightning_modules.audio.files import LOUDEST
+from lightning_modules.audio.midi_sink import MidiSink
 from lightning_modules.callbacks import PieceLogger
 from lightning_modules.errors import OptionError
 from lightning_modules.loggers.csv_logger import RunCSVLogger
@@ -156,6 +159,44 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, data: MaestroNotesDataM
     (tmp_path / "samples").touch()  # no folder
     with pytest.warns(UserWarning, match="Cannot write samples"):
         fit(tmp_path, data, PIECES())
+
+
+class LeaveFree(pl.Callback):
+    """Fills a disk when training begins, but for some bytes."""
+
+    def __init__(self, disk: Path, num_bytes: int) -> None:
+        self.disk = disk
+        self.num_bytes = num_bytes
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        size = os.statvfs(self.disk)
+        (self.disk / "filler").write_bytes(bytes(size.f_bavail * size.f_bsize - self.num_bytes))
+
+
+@pytest.mark.parametrize("num_bytes", [200_000, 900_000])
+def test_a_disk_that_fills_costs_the_sound_alone(
+    num_bytes: int, small_disk: Path, data: MaestroNotesDataModule, player: Path
+) -> None:
+    """In the middle of the sound that waits, 704 kB of float32, or of the file that is made of it, 352 kB."""
+    pieces = PIECES(num_pieces=1, every_n_validations=2, render=str(player))
+    with pytest.warns(UserWarning, match=r"piece_0\.wav: cannot be written \(.*\); training goes on"):
+        fit(small_disk, data, LeaveFree(small_disk, num_bytes), pieces)
+    written = [path.name for path in (small_disk / "samples/step_000004").iterdir()]
+    assert sorted(written) == ["piece_0.mid", "piece_0.png"]
+
+
+def test_loud_pieces_are_turned_down_as_rendered_ones_are(
+    tmp_path: Path, data: MaestroNotesDataModule, player: Path
+) -> None:
+    pieces = PIECES(render=str(player))
+    module = load_module(player)
+    render = type(module).render
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(module), "render", lambda *arguments: 1e3 * render(*arguments))
+        with MidiSink(tmp_path / "piece.mid") as midi:
+            midi.note(0.5, 1.0, 60, 100)
+        sound, _ = soundfile.read(pieces._play(module, data, tmp_path / "piece"))
+    assert np.abs(sound).max() == pytest.approx(LOUDEST, abs=1e-4)
 
 
 def test_other_models_and_other_data_are_refused(tmp_path: Path, data: MaestroNotesDataModule) -> None:

@@ -77,6 +77,14 @@ def test_seconds_become_samples():
         num_samples_of(3601.0, module)
 
 
+def test_the_manifest_says_by_how_much_a_sound_was_turned_down(tmp_path: Path):
+    folder = OutputFolder("render", parsed("x.ckpt", "--output", tmp_path / "out"))
+    with folder.unclipped_sink("a.wav", 8000, 1) as sink:
+        sink.write(np.array([[0.0, 9.9]], dtype=np.float32))
+    folder.add(sink, {})
+    assert folder.files[0]["turned_down_db"] == pytest.approx(20.0)
+
+
 def test_results_get_a_new_folder_and_a_manifest_that_is_written_last(tmp_path: Path):
     options = parsed("x.ckpt", "--output", tmp_path / "out")
     folder = OutputFolder("generate", options)
@@ -87,6 +95,7 @@ def test_results_get_a_new_folder_and_a_manifest_that_is_written_last(tmp_path: 
     assert not (folder.path / "manifest.json").exists()
     folder.write_manifest(make_wavegan(), seconds=2)
     manifest = json.loads((folder.path / "manifest.json").read_text())
+    assert "turned_down_db" not in manifest["files"][0]
     assert (manifest["verb"], manifest["seconds"], manifest["options"]["checkpoint"]) == (
         "generate",
         2,
