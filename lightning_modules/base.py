@@ -200,6 +200,52 @@ class Composes(Protocol):
         """
 
 
+class TokenNetwork(Protocol):
+    """Scores tokens by those before them, and remembers what it has read.
+
+    Attributes:
+        vocabulary_size: Number of tokens V.
+    """
+
+    vocabulary_size: int
+
+    def __call__(self, tokens: Tensor, cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score what comes next after each token.
+
+        Args:
+            tokens: (B, S) int64.
+            cache: What is remembered of the P tokens before these; None for none.
+
+        Returns:
+            Logits (B, S, V) float32, and what is remembered of P + S tokens.
+        """
+
+    def empty_cache(self, batch: int) -> Tensor:
+        """What is remembered before the first token, on the network's device.
+
+        Args:
+            batch: Number of pieces B.
+
+        Returns:
+            (K, 2, B, N, 0, D), K, N and D as the network likes; the fifth grows to P.
+        """
+
+
+@runtime_checkable
+class DrawsTokens(Protocol):
+    """Draws tokens one after the other; see `can_draw_tokens`.
+
+    Attributes:
+        window_tokens: Tokens that the network hears at a time.
+    """
+
+    window_tokens: int
+
+    @property
+    def token_network(self) -> TokenNetwork:
+        """What scores the next token; a Module."""
+
+
 @runtime_checkable
 class ReadsNotes(Protocol):
     """A data module of notes: it knows what the tokens of its batches mean."""
@@ -236,11 +282,16 @@ def can_compose(model: object) -> TypeGuard[Composes]:
     return has(model, Composes)
 
 
+def can_draw_tokens(model: object) -> TypeGuard[DrawsTokens]:
+    """Whether a model draws tokens one after the other."""
+    return has(model, DrawsTokens)
+
+
 COMMANDS = (
     (can_sample, "generate {} --num_clips 4"),
     (can_reconstruct, "reconstruct {} piano.wav"),
     (renders_notes, "render {} piece.mid"),
-    (can_compose, "compose {}"),
+    (can_draw_tokens, "compose {}"),
 )
 """What the command line does with a model that can."""
 

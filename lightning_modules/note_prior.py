@@ -54,6 +54,11 @@ class NotePrior(GenerativeModule):
         scores: Tensor = self.network(tokens)[0]
         return scores
 
+    @property
+    def token_network(self) -> NoteTransformer:
+        """See `DrawsTokens`."""
+        return self.network
+
     def compose(
         self,
         reader: TokenReader,

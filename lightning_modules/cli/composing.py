@@ -15,11 +15,10 @@ from datamodules.release.tokens import (
     read_events,
 )
 from lightning_modules.audio.midi_sink import MidiSink
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, can_draw_tokens, other_use
 from lightning_modules.cli.rendering import read_piece
 from lightning_modules.errors import OptionError
-from lightning_modules.inference.composition import compose, events_until, transformer_of
-from lightning_modules.networks.note_transformer import NoteTransformer
+from lightning_modules.inference.composition import compose, events_until
 from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P
 
 Event = NoteEvent | PedalEvent
@@ -36,8 +35,13 @@ class Composer:
     """
 
     def __init__(self, module: GenerativeModule) -> None:
-        self.network: NoteTransformer = transformer_of(module)
-        self.window_tokens = module.clip_samples
+        if not can_draw_tokens(module):
+            raise OptionError(
+                f"This {type(module).__name__} composes nothing: it is no model of notes",
+                f"train one: lightning fit --config experiments/note_prior.yaml{other_use(module)}",
+            )
+        self.network = module.token_network
+        self.window_tokens = module.window_tokens
         self.vocabulary = NoteTokens()
         if self.network.vocabulary_size != len(self.vocabulary):
             raise OptionError(

@@ -1,4 +1,4 @@
-"""Tokens drawn one after the other from a Transformer, without end and in constant memory."""
+"""Tokens drawn one after the other from a network, without end and in constant memory."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,9 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from datamodules.batch import BEGIN
-from lightning_modules.base import GenerativeModule, MusicEvent, TokenReader
-from lightning_modules.errors import OptionError
-from lightning_modules.networks.note_transformer import NoteTransformer
+from lightning_modules.base import MusicEvent, TokenNetwork, TokenReader
 from lightning_modules.numerics.nucleus import TEMPERATURE, TOP_P, draw
 
 Event = TypeVar("Event", covariant=True)
@@ -28,24 +26,9 @@ class Reader(Protocol[Event]):
         """Take a token; returns the event that is complete with it, if one is."""
 
 
-def transformer_of(module: GenerativeModule) -> NoteTransformer:
-    """The model's network over notes.
-
-    Raises:
-        OptionError: If it has none.
-    """
-    found = getattr(module, "network", None)
-    if not isinstance(found, NoteTransformer):
-        raise OptionError(
-            f"This {type(module).__name__} composes nothing: it is no model of notes",
-            "train one: lightning fit --config experiments/note_prior.yaml",
-        )
-    return found
-
-
 @torch.no_grad()
 def compose(
-    network: NoteTransformer,
+    network: TokenNetwork,
     reader: Reader[Event],
     window_tokens: int,
     seed: int,
@@ -70,7 +53,7 @@ def compose(
     Yields:
         What the reader returns for each token.
     """
-    device = network.embedding.weight.device
+    device = network.empty_cache(1).device
     random = np.random.default_rng(seed)
     kept = max(1, window_tokens // 2)
     heard = deque(prompt, maxlen=window_tokens - 1)

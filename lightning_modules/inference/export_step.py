@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from lightning_modules.base import TokenNetwork
 from lightning_modules.errors import ExportError
 from lightning_modules.inference.export import ExportedFile, Speed, checked_files, reason_of
-from lightning_modules.networks.note_transformer import NoteTransformer
 
 NAME = "step"
 EXAMPLE_PAST, MOST_PAST = 16, 1 << 20
@@ -26,7 +26,7 @@ class NextToken(nn.Module):
         network: Over tokens.
     """
 
-    def __init__(self, network: NoteTransformer) -> None:
+    def __init__(self, network: TokenNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -37,13 +37,13 @@ class NextToken(nn.Module):
 
 
 @torch.no_grad()
-def export_step(network: NoteTransformer, formats: list[str], facts: dict[str, str]) -> list[ExportedFile]:
+def export_step(network: TokenNetwork, formats: list[str], facts: dict[str, str]) -> list[ExportedFile]:
     """Export the step to some of `export.FORMATS`, and check each file against the network.
 
     A piece begins with an empty cache (P = 0) and the token `BEGIN`.
 
     Args:
-        network: In evaluation mode, on the CPU.
+        network: A Module in evaluation mode, on the CPU.
         formats: Some of `export.FORMATS`.
         facts: What the files say of themselves.
 
@@ -69,15 +69,15 @@ def export_step(network: NoteTransformer, formats: list[str], facts: dict[str, s
     )
 
 
-def example(network: NoteTransformer, batch: int, past: int, seed: int) -> tuple[Tensor, Tensor]:
+def example(network: TokenNetwork, batch: int, past: int, seed: int) -> tuple[Tensor, Tensor]:
     """A token and a cache."""
     random = torch.Generator().manual_seed(seed)
     token = torch.randint(network.vocabulary_size, (batch, 1), generator=random)
-    size = network.width // network.heads
-    return token, torch.randn(network.cache_layers, 2, batch, network.heads, past, size, generator=random)
+    layers, pair, _, parts, _, size = network.empty_cache(batch).shape
+    return token, torch.randn(layers, pair, batch, parts, past, size, generator=random)
 
 
-def largest_difference(network: NoteTransformer, function: Step) -> float:
+def largest_difference(network: TokenNetwork, function: Step) -> float:
     """Between the network and a file, in logits and in cache; infinite where a shape differs."""
     worst = 0.0
     for seed, (batch, past) in enumerate(CHECKED):
@@ -89,7 +89,7 @@ def largest_difference(network: NoteTransformer, function: Step) -> float:
     return worst
 
 
-def steps_per_second(network: NoteTransformer, function: Step, steps: int = 20) -> float:
+def steps_per_second(network: TokenNetwork, function: Step, steps: int = 20) -> float:
     """Of one piece, after 256 tokens."""
     values = example(network, 1, 256, 0)
     function(*values)

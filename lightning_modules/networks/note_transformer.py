@@ -77,7 +77,7 @@ class NoteTransformer(nn.Module):
 
         Returns:
             Logits (B, S, V) float32, and the keys and values of all P tokens up to now,
-            (layers, 2, B, heads, P, H / heads); with `intervals` there is one more layer, see `cache_layers`.
+            (layers, 2, B, heads, P, H / heads); with `intervals` there is one more layer.
         """
         hidden = self.drop(self.embedding(tokens))  # (B, S, H)
         past = 0 if cache is None else cache.shape[4]
@@ -96,10 +96,10 @@ class NoteTransformer(nn.Module):
             scores = scores + functional.pad(of_pitches, (FIRST_PITCH_TOKEN, after))
         return scores, torch.stack(caches)
 
-    @property
-    def cache_layers(self) -> int:
-        """Layers of the cache: one for each block, and one for the intervals."""
-        return self.layers + self.intervals
+    def empty_cache(self, batch: int) -> Tensor:
+        """The cache (layers, 2, B, heads, 0, H / heads) before the first token, for B pieces."""
+        shape = (self.layers + self.intervals, 2, batch, self.heads, 0, self.width // self.heads)
+        return self.embedding.weight.new_empty(shape)
 
 
 class TransformerBlock(nn.Module):

@@ -64,15 +64,14 @@ def run(options: jsonargparse.Namespace) -> None:
 
 def exported_graphs(module: "GenerativeModule", formats: list[str]) -> "list[ExportedFile]":
     """The graphs of all parts of a model, checked."""
+    from lightning_modules.base import can_draw_tokens
     from lightning_modules.inference.export import export_part  # which takes seconds to import
     from lightning_modules.inference.export_graph import parts_of
     from lightning_modules.inference.export_step import export_step
-    from lightning_modules.networks.note_transformer import NoteTransformer
 
-    network = getattr(module, "network", None)
-    if isinstance(network, NoteTransformer):
+    if can_draw_tokens(module):
         about = {"model": f"{type(module).__module__}.{type(module).__qualname__}", "part": "step"}
-        return export_step(network, formats, about)
+        return export_step(module.token_network, formats, about)
     return [file for part in parts_of(module) for file in export_part(module, part, formats)]
 
 

@@ -100,7 +100,7 @@ def test_intervals_go_through_the_cache_and_need_room_for_pitches() -> None:
         network.interval_attention.class_weight.normal_()
     whole = torch.randint(120, (2, 12))
     expected, cache = network(whole)
-    assert cache.shape == (network.cache_layers, 2, 2, 4, 12, 24)
+    assert cache.shape == (3, 2, 2, 4, 12, 24) and network.empty_cache(2).shape == (3, 2, 2, 4, 0, 24)
     first, cache = network(whole[:, :5])
     second, cache = network(whole[:, 5:], cache)
     torch.testing.assert_close(torch.cat([first, second], dim=1), expected, rtol=1e-4, atol=1e-4)

@@ -133,7 +133,7 @@ def test_what_makes_no_sense(run_folder: Path, tmp_path: Path, capsys, arguments
 def test_models_that_cannot(run_folder: Path, tmp_path: Path, capsys):
     vae = save(make_vae(), tmp_path / "vae.ckpt")
     for arguments, message in (
-        ((vae, tmp_path / "out"), "VAE composes nothing"),
+        ((vae, tmp_path / "out"), "VAE composes nothing: it is no model of notes\n"),
         ((run_folder, tmp_path / "out", "--render", vae), "VAE of this checkpoint plays no notes"),
         ((tmp_path, tmp_path / "out"), "holds no checkpoints/best.ckpt"),
     ):

@@ -1,16 +1,20 @@
 """`lightning export`: the files, their manifest, and what is refused."""
 
+import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+from toy_experiment import ToyModule
 from toy_models import make_vae, save
 
 from lightning_modules.base import GenerativeModule
 from lightning_modules.checkpoints.repository import NAMES
 from lightning_modules.cli import main
+from lightning_modules.cli.commands.export import exported_graphs
 from lightning_modules.networks import NoteTransformer
 from lightning_modules.note_prior import NotePrior
 
@@ -48,6 +52,45 @@ def test_the_step_of_a_model_of_notes(tmp_path: Path):
     token, cache = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 2, 1, 2, 3, 4)
     scores, cache = torch.export.load(tmp_path / "out/step.pt2").module()(token, cache)
     assert scores.shape == (1, 11) and cache.shape[4] == 4
+
+
+class Bigrams(nn.Module):
+    """Which token follows which; it remembers how many it has read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vocabulary_size = 5
+        self.table = nn.Parameter(torch.arange(25.0).view(5, 5))
+
+    def forward(self, tokens: Tensor, cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        cache = self.empty_cache(len(tokens)) if cache is None else cache
+        read = torch.ones(1, 2, tokens.shape[0], 1, tokens.shape[1], 1)
+        return self.table[tokens], torch.cat([cache, read], 4)
+
+    def empty_cache(self, batch: int) -> Tensor:
+        return torch.zeros(1, 2, batch, 1, 0, 1)
+
+
+class BigramModule(ToyModule):
+    """Says by what it can do, and by nothing else, that it is a model of notes."""
+
+    window_tokens = 8
+
+    def __init__(self, sample_rate: int = 100, clip_samples: int = 8) -> None:
+        super().__init__(sample_rate, clip_samples)
+        self.bigrams = Bigrams()
+
+    @property
+    def token_network(self) -> Bigrams:
+        return self.bigrams
+
+
+def test_the_step_of_any_model_that_draws_tokens():
+    (file,) = exported_graphs(BigramModule().eval().requires_grad_(False), ["pt2"])
+    assert file.name == "step.pt2" and file.difference == 0.0
+    step = torch.export.load(io.BytesIO(file.content)).module()
+    scores, cache = step(torch.tensor([[3]]), torch.zeros(1, 2, 1, 1, 2, 1))
+    assert scores.tolist() == [[15.0, 16.0, 17.0, 18.0, 19.0]] and cache.flatten().tolist() == [0, 0, 1] * 2
 
 
 def test_safetensors_come_back_equal_and_open_in_other_verbs(
