@@ -43,9 +43,13 @@ def open_archive(
     if mark:
         return RemoteZipArchive(FsspecFile(address), release, memory)
     path = Path(source).expanduser()
-    if path.is_file():
-        return ZipArchive(LocalFile(path), release)
-    return _open_folder(release, path)
+    try:
+        return ZipArchive(LocalFile(path), release) if path.is_file() else _open_folder(release, path)
+    except OSError as error:
+        raise ReleaseError(
+            f"source={str(path)!r} cannot be read ({error.strerror or error})",
+            "check its name and its permissions",
+        ) from error
 
 
 def _open_folder(release: Release, folder: Path) -> FolderArchive:

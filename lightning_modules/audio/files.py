@@ -26,6 +26,9 @@ _PROMISE = re.compile(r"(?:data|SSND) : (\d+) \(should be (\d+)\)")
 _UNKNOWN_LENGTH = 0x7FFFFFFF - 4096
 """Lengths from here on stand for "unknown" in files that were written to a pipe."""
 _OGG_PAGE_BYTES = 65_307
+_KEPT_LETTERS = 150
+"""At the beginning and at the end of a name that is too long to read."""
+_LONG_NAME = re.compile(rf"(?<!\w)'[^'\n]{{{3 * _KEPT_LETTERS},}}'(?!\w)|\S{{{3 * _KEPT_LETTERS},}}")
 _OTHER_FILE = "give a file that plays, or convert it to WAV"
 
 
@@ -359,3 +362,16 @@ def shown(value: Any) -> str:  # noqa: ANN401 (whatever has a text)
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value)
     )
+
+
+def shown_lines(text: str) -> str:
+    """Lines for the terminal, whatever names of other people's they hold: see `shown`.
+
+    What stands in quotes or without a space and is longer than anybody reads loses its middle.
+    """
+    return _LONG_NAME.sub(_without_middle, "\n".join(map(shown, text.split("\n"))))
+
+
+def _without_middle(name: re.Match[str]) -> str:
+    left_out = len(name[0]) - 2 * _KEPT_LETTERS
+    return f"{name[0][:_KEPT_LETTERS]}… ({left_out:,} letters) …{name[0][-_KEPT_LETTERS:]}"

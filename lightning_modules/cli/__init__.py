@@ -85,10 +85,9 @@ def main(args: list[str] | None = None) -> None:
             error.add_note(f"\n{request()}")
         if text is None or debug:
             raise
-        from lightning_modules.audio.files import shown
+        from lightning_modules.audio.files import shown_lines
 
-        # words of a file must not steer the terminal
-        print("error:", "\n".join(map(shown, text.split("\n"))), file=sys.stderr)
+        print("error:", shown_lines(text), file=sys.stderr)
         raise SystemExit(1) from error
 
 
@@ -123,11 +122,13 @@ def run_verb(arguments: list[str]) -> None:
 
         TrainerCLI.start(arguments)
     else:
+        from lightning_modules.audio.files import shown_lines
         from lightning_modules.cli.mistakes import nearest
 
         near = nearest(verb, [*TRAINER_VERBS, *tool_verbs()])
         remedy = f"did you mean lightning {near}?" if near else "`lightning --help` lists them"
-        print(f"error: {verb!r} is not a verb of this program\n  What to do: {remedy}", file=sys.stderr)
+        problem = f"{verb!r} is not a verb of this program"
+        print("error:", shown_lines(f"{problem}\n  What to do: {remedy}"), file=sys.stderr)
         raise SystemExit(2)
 
 

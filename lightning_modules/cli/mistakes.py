@@ -59,10 +59,9 @@ class AnsweringParser(jsonargparse.ArgumentParser):
         if not self.exit_on_error or os.environ.get("LIGHTNING_DEBUG"):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        from lightning_modules.audio.files import shown
+        from lightning_modules.audio.files import shown_lines
 
-        # words of a file must not steer the terminal
-        print("error:", "\n".join(map(shown, answer(message, parser).split("\n"))), file=sys.stderr)
+        print("error:", shown_lines(answer(message, parser)), file=sys.stderr)
         self.exit(2)
 
 

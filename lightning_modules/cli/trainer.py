@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
 import lightning_modules
+from lightning_modules.audio.files import shown_lines
 from lightning_modules.base import GenerativeModule
 from lightning_modules.callbacks.evaluation import Evaluation
 from lightning_modules.checkpoints.allocation import AllocationLimit, allocation_allowed
@@ -272,7 +273,7 @@ class TrainerCLI(LightningCLI):
             parts = [self.model, *(callbacks if isinstance(callbacks, list) else [callbacks])]
             doubt = doubt_of_monitor(monitor, parts, self.saved_config)
             if doubt is not None:
-                print(f"warning: {doubt}", file=sys.stderr, flush=True)
+                print("warning:", shown_lines(doubt), file=sys.stderr, flush=True)
 
     def _with_own_callbacks(self, trainer_options: jsonargparse.Namespace) -> list[pl.Callback]:
         """The run's own callbacks around those of the config; the first decides where all others write."""

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,22 @@ def test_unknown_verb(capsys: pytest.CaptureFixture) -> None:
         main(["fot"])
     assert exit_.value.code == 2
     assert "'fot' is not a verb of this program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{}"],
+        ["generate", "x", "--{}"],
+        ["generate", "x", "--seed", "{} {}"],
+        ["export", "x", "--format={}"],
+    ],
+)
+def test_names_of_thousands_of_letters_are_shortened(arguments: list[str], capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main([word.format("y" * 5000, "z" * 5000) for word in arguments])
+    said = capsys.readouterr().err
+    assert " letters) …" in said and said.count("y") > 100 and len(said) < 900
 
 
 def test_a_file_in_commands_is_a_verb(

@@ -27,6 +27,11 @@ def test_missing_folder(tmp_path: Path) -> None:
         open_archive(V3, tmp_path / "nowhere")
 
 
+def test_a_path_that_the_system_refuses(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"xx' cannot be read \(File name too long\)\n.*check its name"):
+        open_archive(V3, tmp_path / ("x" * 300))
+
+
 def test_missing_metadata_lists_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "maestro-v2.0.0.csv").touch()
     pattern = r"holds neither maestro-v3\.0\.0\.csv nor .*found: maestro-v2\.0\.0\.csv\)\n.*`release`"

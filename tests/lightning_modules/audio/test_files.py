@@ -16,6 +16,7 @@ from lightning_modules.audio.files import (
     UnclippedAudioSink,
     resampled,
     shown,
+    shown_lines,
     with_length,
 )
 from lightning_modules.errors import AudioFileError
@@ -124,6 +125,19 @@ def test_names_that_are_no_text(tmp_path):
         sink.write(sine(0.1, 8000)[None])
     np.testing.assert_allclose(read(path)[0], sine(0.1, 8000), atol=1e-4)
     assert shown(path.name) == "a \\udcff\\n<b>'\"\\x1b.wav"
+
+
+def test_of_a_long_name_beginning_and_end_are_shown():
+    name = "runs/" + "x" * 5000 + "/best.ckpt"
+    choices = "\n  What to do: choose from " + ", ".join(f"name_{number}" for number in range(400))
+    for text in (f"{name}: no such file{choices}", f"--seed is '{name.replace('x', 'x ')}'{choices}"):
+        told = shown_lines(text)
+        assert "runs/x" in told and "/best.ckpt" in told and " letters) …" in told
+        assert told.endswith(choices) and len(told) < len(choices) + 400
+    half = "x" * 150
+    assert shown_lines(f"{half}{half}{half}\x1b") == f"{half}… (154 letters) …{half[4:]}\\x1b"
+    for kept in ("a " * 4000, f"isn't {'a ' * 300} don't", f"{half}{half}, {half}"):
+        assert shown_lines(kept) == kept
 
 
 def test_what_is_written_is_described(tmp_path):
