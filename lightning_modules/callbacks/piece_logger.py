@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 
+from lightning_modules.audio.files import UnclippedAudioSink
 from lightning_modules.audio.midi_sink import MidiSink
 from lightning_modules.base import (
     Composes,
@@ -138,10 +139,6 @@ class PieceLogger(ValidationSamples):
 
     def _play(self, player: RendersNotes, data: ReadsNotes, stem: Path) -> Path:
         """Write the sound of a piece."""
-        from lightning_modules.audio.files import (
-            UnclippedAudioSink,
-        )  # which takes long, and is needed here only
-
         num_samples = round((self.seconds + RING_SECONDS) * player.sample_rate)
         midi = stem.with_suffix(".mid").read_bytes()
         notes = data.note_batch(midi, player.sample_rate, num_samples + player.lookahead_samples)
