@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,12 +15,14 @@ class HubServer(ThreadingHTTPServer):
     Attributes:
         repositories: Name of the repository -> name of the file -> content.
         asked: Names of the files that were fetched.
+        answer: Sends a file in another way; None for the usual one.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.asked: list[str] = []
+        self.answer: Callable[[BaseHTTPRequestHandler, str], None] | None = None
 
     @property
     def url(self) -> str:
@@ -113,14 +115,20 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _send(self, name: str, file: str) -> None:
-        files = self.server.repositories[name]
+        files = self.server.repositories.get(name)
+        if files is None or file not in files:
+            self._reply({"error": file}, 404, "RepoNotFound" if files is None else "EntryNotFound")
+            return
         if self.command == "GET":
             self.server.asked.append(file)
+        if self.server.answer is not None:
+            self.server.answer(self, file)
+            return
         headers = {"ETag": f'"{hashlib.sha1(files[file]).hexdigest()}"', "X-Repo-Commit": commit_of(files)}
         self._answer(files[file], headers, "application/octet-stream")
 
-    def _reply(self, content: object, status: int = 200) -> None:
-        headers = {"X-Error-Code": "RepoNotFound"} if status == 404 else {}
+    def _reply(self, content: object, status: int = 200, code: str = "RepoNotFound") -> None:
+        headers = {"X-Error-Code": code} if status == 404 else {}
         self._answer(json.dumps(content).encode(), headers, "application/json", status)
 
     def _answer(self, content: bytes, headers: dict[str, str], kind: str, status: int = 200) -> None:
