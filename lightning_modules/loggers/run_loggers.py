@@ -1,5 +1,6 @@
 """The loggers of a run: Weights & Biases, and a CSV file that needs no account."""
 
+import configparser
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
+from datamodules.files import read_limited
 from lightning_modules.errors import OptionError
 from lightning_modules.loggers.csv_logger import RunCSVLogger
 from lightning_modules.loggers.folder_media import FolderMedia
@@ -20,6 +22,11 @@ from lightning_modules.runs.folder import Run
 MODES = ("online", "offline", "disabled", "shared")
 NOT_IN_PROJECT = "/\\#?%:"
 LONGEST_PROJECT = 128
+SETTINGS_FILES = (Path(".wandb/settings"), Path("wandb/settings"))
+"""Of the working folder, the first of them that is there: W&B obeys it, and has no option that forbids it."""
+OWN_SETTINGS = {"entity", "project", "mode"}
+"""What W&B's own commands write there; other words could send a key to another server."""
+_LARGEST_SETTINGS_BYTES = 2**16
 
 
 def run_loggers(run: Run, config: dict[str, Any], options: WandbOptions, monitor: Monitor) -> list[Logger]:
@@ -69,8 +76,34 @@ def check_wandb(options: WandbOptions) -> None:
         )
 
 
+def require_own_settings() -> None:
+    """Make sure that a file of the working folder, which may have come with a checkpoint, does not lead W&B.
+
+    Raises:
+        OptionError: If it says more than W&B's own commands write, or cannot be read.
+    """
+    remedy = "remove it, or set what you want of it by W&B's environment variables, as WANDB_BASE_URL"
+    for file in SETTINGS_FILES:
+        if not os.path.lexists(file):
+            continue
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(read_limited(file, _LARGEST_SETTINGS_BYTES, follow=True).decode())
+        except (OSError, ValueError, configparser.Error) as error:
+            raise OptionError(f"W&B would read {file}, which is damaged ({error!s:.200})", remedy) from error
+        words = {word for section in parser for word in parser[section]} - OWN_SETTINGS
+        if words:
+            raise OptionError(f"W&B would obey {file}, which sets {', '.join(sorted(words))}", remedy)
+
+
 def wandb_mode() -> str:
-    """The mode in `WANDB_MODE`; else `online` if a key is configured, `offline` if not. Asks nobody."""
+    """The mode in `WANDB_MODE`; else `online` if a key is configured, `offline` if not. Asks nobody.
+
+    Raises:
+        OptionError: See `require_own_settings`; not if W&B is disabled.
+    """
+    if os.environ.get("WANDB_MODE") != "disabled":
+        require_own_settings()
     configured = os.environ.get("WANDB_MODE")
     if configured == "":
         del os.environ["WANDB_MODE"]  # means "not set", but W&B stops at it

@@ -1,6 +1,7 @@
 """W&B without prompts and crashes, and a CSV file beside it."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import wandb
 from lightning.pytorch.loggers import CSVLogger
 
 from lightning_modules.cli import main
+from lightning_modules.errors import OptionError
 from lightning_modules.loggers import wandb_logger
 from lightning_modules.loggers.run_loggers import run_loggers, wandb_mode
 from lightning_modules.loggers.wandb_logger import Monitor, RunWandbLogger, WandbOptions
@@ -53,6 +55,46 @@ def test_online_only_with_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (tmp_path / "netrc").unlink()
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     assert wandb_mode() == "online"
+
+
+@pytest.mark.parametrize("folder", ["wandb", ".wandb"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            "[default]\nbase_url = http://evil.example\nentity = me\n",
+            r"which sets base_url\n.*WANDB_BASE_URL",
+        ),
+        ("[default]\nhttps_proxy = http://evil.example\nprogram = x.py", "which sets https_proxy, program"),
+        ("[DEFAULT]\nbase_url = http://evil.example\n[default]\n", "which sets base_url"),
+        ("base_url\n", "which is damaged"),
+        ("[default]\nentity = me\nproject = piano\nmode = offline\n", None),
+    ],
+)
+def test_a_file_of_the_working_folder_does_not_lead_wandb(
+    folder: str, settings: str, message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that lies beside a checkpoint that was fetched; W&B would send the key wherever it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "settings").write_text(settings)
+    with nullcontext() if message is None else pytest.raises(OptionError, match=message):
+        assert wandb_mode() == "online"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_mode() == "disabled"
+
+
+def test_wandb_obeys_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, W&B has learnt better, and the refusal can go."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb/settings").write_text("[default]\nbase_url = http://evil.example\n")
+    settings = wandb.Settings()
+    settings.update_from_system_settings()
+    assert settings.base_url == "http://evil.example"
 
 
 def test_disabled_wandb_leaves_the_csv_file(tmp_path: Path) -> None:
