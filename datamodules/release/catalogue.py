@@ -16,6 +16,8 @@ from datamodules.archive.base import Archive
 from datamodules.errors import ReleaseError
 from datamodules.releases import COLUMNS, SPLITS, Release
 
+_LISTED = 20
+"""Columns that an error names."""
 _MOST_ROWS = 100_000
 _LONGEST_SECONDS = 86_400.0
 LONGEST_NAME_BYTES = 240
@@ -122,8 +124,11 @@ def _rows_of_columns(columns: Mapping[str, Mapping[str, Any]], name: str) -> lis
 def _require_columns(present: Sequence[str] | Mapping[str, Any], name: str) -> None:
     missing = [column for column in COLUMNS if column not in present]
     if missing:
+        found = [each if len(each) <= 50 and each.isprintable() else f"{each!r:.50}…" for each in present]
+        more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
         raise ReleaseError(
-            f"{name} lacks the column(s) {', '.join(missing)}; it has {', '.join(present) or 'none'}",
+            f"{name} lacks the column(s) {', '.join(missing)}; it has "
+            f"{', '.join(found[:_LISTED]) or 'none'}{more}",
             f"the metadata must have the columns {', '.join(COLUMNS)}",
         )
 

@@ -64,6 +64,14 @@ def test_faulty_rows(tmp_path: Path, row: str, pattern: str) -> None:
 def test_missing_columns(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"lacks the column\(s\) split, year; it has canonical_composer, "):
         read_text(tmp_path, HEADER.replace("split,year,", "") + GOOD_ROW)
+    header = ",".join(
+        ["many words " * 900, '"a\nWhat to do: pay"', *(f"c{number}" for number in range(5000))]
+    )
+    with pytest.raises(
+        ReleaseError, match=r"it has 'many words .*…, 'a\\nWhat.*c17 and 4982 more\n"
+    ) as refused:
+        read_text(tmp_path, f"{header}\n")
+    assert len(str(refused.value)) < 700
     with pytest.raises(ReleaseError, match=r"lacks the column\(s\) .*it has none"):
         read_text(tmp_path, "")
 
