@@ -77,7 +77,6 @@ class _Watch:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.received = 0
         self.moved_at, self.moved_bytes = time.monotonic(), 0
 
     def expect(self, num_bytes: int) -> None:
@@ -93,17 +92,16 @@ class _Watch:
             )
 
     def receive(self, num_bytes: int) -> None:
-        """Count bytes.
+        """Look at the size that a file has by now.
 
         Raises:
             _TooMuchError: If they are more than the file may hold.
             TimeoutError: If they come too late, which ends a download that was given up.
         """
         self.require_progress()
-        self.received += num_bytes
-        self.expect(self.received)
-        if self.received - self.moved_bytes >= STALL_BYTES:
-            self.moved_at, self.moved_bytes = time.monotonic(), self.received
+        self.expect(num_bytes)
+        if num_bytes - self.moved_bytes >= STALL_BYTES:
+            self.moved_at, self.moved_bytes = time.monotonic(), num_bytes
 
     def require_progress(self) -> None:
         """Raise a TimeoutError if there was none for `STALL_SECONDS`."""
@@ -116,14 +114,18 @@ def _fetch(client: ModuleType, name: str, revision: str | None, file: str, folde
     watch = _Watch(file)
 
     class Bar(client.utils.tqdm):  # type: ignore[name-defined]  # known at run time only
-        """The client's progress bar; it is told of all that comes."""
+        """The client's progress bar, which is told of all that comes; some downloads have two of them."""
 
-        def __init__(self, *args: object, total: float | None = None, **options: object) -> None:
+        def __init__(
+            self, *args: object, total: float | None = None, initial: float = 0, **options: object
+        ) -> None:
             watch.expect(int(total or 0))
-            super().__init__(*args, total=total, **options)
+            self.received = int(initial)
+            super().__init__(*args, total=total, initial=initial, **options)
 
         def update(self, n: float = 1) -> bool | None:
-            watch.receive(int(n))
+            self.received += int(n)
+            watch.receive(self.received)
             shown: bool | None = super().update(n)
             return shown
 

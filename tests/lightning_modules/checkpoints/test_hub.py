@@ -166,6 +166,25 @@ def test_a_server_that_means_harm_is_one_sentence(
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 2**20
 
 
+@pytest.mark.usefixtures("hub")
+def test_the_size_of_a_file_is_counted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A download has two bars where chunks are received and put together, and one that goes on has a part."""
+    most = repository_client.LARGEST_BYTES["config.json"]
+
+    def download(name: str, file: str, tqdm_class: type, **_: object) -> None:
+        with tqdm_class(total=most) as received, tqdm_class(total=most, initial=most // 2) as put_together:
+            received.update(most)
+            put_together.update(most // 2)
+            put_together.update(extra)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    extra = 0
+    assert repository_client.fetched("user/piano").is_relative_to(tmp_path)
+    extra = 1
+    with pytest.raises(CheckpointError, match="1,048,577 bytes or more"):
+        repository_client.fetched("user/piano")
+
+
 @pytest.mark.parametrize("name", ["ETag", "X_Repo_Commit"])
 def test_a_server_chooses_no_place_on_the_disk(name: str, hub: HubServer, tmp_path: Path) -> None:
     """Its client makes names of files of what a server calls a version."""
