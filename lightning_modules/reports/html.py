@@ -17,7 +17,7 @@ from lightning_modules.errors import ReportError
 from lightning_modules.reports.cards import Listening, make_listening
 from lightning_modules.reports.curves import HEIGHT, WIDTH, figure, make_charts, shown
 from lightning_modules.reports.results import RunResults
-from lightning_modules.reports.tables import LEAST_STEPS, config_differences, score_rows
+from lightning_modules.reports.tables import LEAST_STEPS, config_differences, headlines, score_rows
 from lightning_modules.reports.tracks import DYNAMIC_RANGE_DB
 
 if TYPE_CHECKING:
@@ -66,12 +66,14 @@ def render_report(runs: Sequence[RunResults]) -> str:
     environment.filters |= {"shown": shown, "figure": figure, "breakable": _breakable}
     listening = make_listening(runs)
     labels = [run.label for run in runs]
+    rows = score_rows(runs)
     charts = make_charts([run.curves for run in runs], labels)
     script = "\n".join(_page_file(name) for name in SCRIPTS)
     return environment.get_template("report.html").render(
         runs=runs,
         listening=listening,
-        score_rows=score_rows(runs),
+        score_rows=rows,
+        headlines=headlines(rows),
         main_charts=charts[:MAIN_CHARTS],
         more_charts=charts[MAIN_CHARTS:],
         differences=config_differences([run.config for run in runs]),

@@ -1,5 +1,6 @@
 """Tables of a report: scores of one or several runs, differences of their configurations."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,22 @@ FLOOR = "floor"
 LEAST_STEPS = 100
 """A run that was trained for fewer is marked as the best of nothing: it has hardly begun."""
 BETTER = {"lower": "lower is better", "higher": "higher is better"}
-NAMES = {
-    "si_sdr": "SI-SDR",
-    "log_mel_distance": "Log-mel distance",
-    "multi_scale_spectral_distance": "Multi-scale spectral distance",
-}
+HEADLINE = ("log_mel_distance", "multi_scale_spectral_distance", "si_sdr", "note_f_score")
+"""The scores above all others, where a model has them."""
+NUM_HEADLINES = 4
+BAND = re.compile(r"_(\d+)_to_(\d+)_khz$")
 PREFIXES = {"frechet_": "Fréchet distance, ", "mmd_": "Kernel distance (MMD), "}
+SPELLINGS = {
+    "si sdr": "SI-SDR",
+    "log mel": "log-mel",
+    "multi scale": "multi-scale",
+    "f score": "F-score",
+    "midi": "MIDI",
+    "crepe": "CREPE",
+    "clap": "CLAP",
+    "transkun": "Transkun",
+}
+"""How people write what stands in names."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class ScoreRow:
     """A score of all runs.
 
     Attributes:
+        key: Name of the score, as in `scores.json`.
         name: Name of the score, for people.
         of: What was scored.
         unit: May be empty.
@@ -43,6 +55,7 @@ class ScoreRow:
         floor: Real clips against real clips, of the first run that has it.
     """
 
+    key: str
     name: str
     of: str
     unit: str
@@ -61,6 +74,7 @@ def _score_row(of: str, name: str, runs: Sequence[RunResults]) -> ScoreRow:
     found = [_find(run, of, name) for run in runs]
     first = next(score for score in found if score is not None)
     return ScoreRow(
+        key=name,
         name=readable(name),
         of=of,
         unit=first.unit,
@@ -70,14 +84,22 @@ def _score_row(of: str, name: str, runs: Sequence[RunResults]) -> ScoreRow:
     )
 
 
+def headlines(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
+    """The few scores to show first: those of `HEADLINE`, then others of the whole band, in their order."""
+    whole_band = [row for row in rows if not BAND.search(row.key)]
+    ranks = {key: rank for rank, key in enumerate(HEADLINE)}
+    return sorted(whole_band, key=lambda row: ranks.get(row.key, len(ranks)))[:NUM_HEADLINES]
+
+
 def readable(name: str) -> str:
-    """Name of a score, for people: `frechet_log_mel` is "Fréchet distance, log mel"."""
-    if name in NAMES:
-        return NAMES[name]
-    for prefix, words in PREFIXES.items():
+    """Name of a score, for people: `frechet_log_mel` is "Fréchet distance, log-mel"."""
+    words = BAND.sub(r", \1 to \2 kHz", name).replace("_", " ")
+    for prefix, meaning in PREFIXES.items():
         if name.startswith(prefix):
-            return words + name.removeprefix(prefix).replace("_", " ")
-    return name.replace("_", " ").capitalize().replace("f score", "F-score")
+            words = meaning + words[len(prefix) :]
+    for plain, spelling in SPELLINGS.items():
+        words = re.sub(rf"\b{plain}\b", spelling, words)
+    return words[:1].upper() + words[1:]
 
 
 def _find(run: RunResults, of: str, name: str) -> Score | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from toy_results import score, write_tested_run
 
 from lightning_modules.reports.results import read_results
-from lightning_modules.reports.tables import config_differences, readable, score_rows
+from lightning_modules.reports.tables import config_differences, headlines, readable, score_rows
 
 
 def results(tmp_path: Path, *tables: tuple):
@@ -84,11 +84,22 @@ def test_a_config_that_cannot_be_read_is_shown_as_it_is():
 
 
 def test_names_for_people():
-    names = ("si_sdr", "frechet_log_mel", "mmd_crepe", "onset_f_score_audio", "diversity")
-    assert [readable(name) for name in names] == [
-        "SI-SDR",
-        "Fréchet distance, log mel",
-        "Kernel distance (MMD), crepe",
-        "Onset F-score audio",
-        "Diversity",
-    ]
+    names = {
+        "si_sdr": "SI-SDR",
+        "log_mel_distance": "Log-mel distance",
+        "log_mel_distance_5_to_10_khz": "Log-mel distance, 5 to 10 kHz",
+        "multi_scale_spectral_distance": "Multi-scale spectral distance",
+        "frechet_log_mel_statistics": "Fréchet distance, log-mel statistics",
+        "mmd_crepe": "Kernel distance (MMD), CREPE",
+        "onset_f_score_midi": "Onset F-score MIDI",
+        "diversity": "Diversity",
+    }
+    assert {name: readable(name) for name in names} == names
+
+
+def test_headlines_are_of_the_whole_band(tmp_path: Path):
+    names = ["log_mel_distance", "log_mel_distance_0_to_2_khz", "log_mel_distance_2_to_5_khz"]
+    names += ["chroma_similarity", "diversity", "note_f_score", "si_sdr"]
+    runs = results(tmp_path, [score(name, "reconstructions", 1.0) for name in names])
+    shown = [row.key for row in headlines(score_rows(runs))]
+    assert shown == ["log_mel_distance", "si_sdr", "note_f_score", "chroma_similarity"]
