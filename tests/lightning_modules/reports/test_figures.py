@@ -59,6 +59,7 @@ def test_no_waveform() -> None:
         spectrogram_figure({}, RATE)
 
 
+@pytest.mark.slow
 def test_pyplot_is_not_used() -> None:
     program = (
         "import sys, torch; from lightning_modules.reports.figures import spectrogram_figure as f; "
