@@ -102,9 +102,9 @@ def wandb_mode() -> str:
     Raises:
         OptionError: See `require_own_settings`; not if W&B is disabled.
     """
-    if os.environ.get("WANDB_MODE") != "disabled":
-        require_own_settings()
     configured = os.environ.get("WANDB_MODE")
+    if configured != "disabled":
+        require_own_settings()
     if configured == "":
         del os.environ["WANDB_MODE"]  # means "not set", but W&B stops at it
     if configured:
