@@ -1,7 +1,12 @@
 """The probability distributions of the VAE: posterior, priors, likelihoods."""
 
 from lightning_modules.distributions.autoregressive_prior import AutoregressivePrior
-from lightning_modules.distributions.likelihoods import BandGaussianLikelihood, GaussianLikelihood, Likelihood
+from lightning_modules.distributions.likelihoods import (
+    BandGaussianLikelihood,
+    GaussianLikelihood,
+    LevelGaussianLikelihood,
+    Likelihood,
+)
 from lightning_modules.distributions.mixture import DiagonalMixture
 from lightning_modules.distributions.mixture_priors import GaussianMixture, MixturePrior, VampPrior
 from lightning_modules.distributions.posterior import DiagonalGaussian
@@ -15,6 +20,7 @@ __all__ = [
     "GaussianLikelihood",
     "GaussianMixture",
     "HasPrior",
+    "LevelGaussianLikelihood",
     "Likelihood",
     "MixturePrior",
     "Prior",

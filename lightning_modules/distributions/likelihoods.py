@@ -67,6 +67,63 @@ class GaussianLikelihood(Likelihood):
             return -0.5 * (squared_error.sum(1) * torch.exp(-log_variance) + constant)
 
 
+class LevelGaussianLikelihood(Likelihood):
+    """N(mean, σ²) whose variance follows the level of the mean: a share of its power around, and a floor.
+
+    Piano swings by 60 dB between a fortissimo and what is left of it seconds later. One variance for both is
+    that of the loud: then quiet passages may be wrong by as much as they are loud, and no nats are spent on
+    them. Here an error counts by its ratio to the sound that it lies in. The mean is a function of z, so this
+    is a density of x given z like any other, and share and floor are learned with it, as in σ-VAE.
+
+    Args:
+        block_samples: Samples that share a variance. It is that of the power over five blocks around.
+        initial_share: Variance over that power before training; the square of an error's ratio to the sound.
+        initial_deviation: Square root of the floor before training, in waveform units (1 = full scale).
+        smallest_deviation: Lower bound of it. The default, 2^-14, is two steps of 16-bit audio.
+    """
+
+    def __init__(
+        self,
+        block_samples: int = 128,
+        initial_share: float = 0.1,
+        initial_deviation: float = 0.01,
+        smallest_deviation: float = 2.0**-14,
+    ) -> None:
+        super().__init__()
+        if block_samples < 1 or initial_share <= 0.0 or not 0.0 < smallest_deviation <= initial_deviation:
+            raise OptionError(
+                "LevelGaussianLikelihood needs block_samples > 0, initial_share > 0 and "
+                f"0 < smallest_deviation <= initial_deviation, got block_samples={block_samples}, "
+                f"initial_share={initial_share}, smallest_deviation={smallest_deviation}, "
+                f"initial_deviation={initial_deviation}",
+                "the defaults suit 16 kHz",
+            )
+        self.block_samples = block_samples
+        self.initial_share = initial_share
+        self.initial_deviation = initial_deviation
+        self.smallest_deviation = smallest_deviation
+        self.tenth_of_log_share = log_parameter(math.log(initial_share))
+        self.tenth_of_log_variance = log_parameter(2.0 * math.log(initial_deviation))
+
+    def log_variance(self, mean: Tensor) -> Tensor:
+        """Return ln σ² of each sample, (B, 1, T), of an output (B, C, T): all channels have the same."""
+        power = mean.float().square().mean(1, keepdim=True)  # (B, 1, T)
+        blocks = functional.avg_pool1d(power, self.block_samples, ceil_mode=True)
+        around = functional.avg_pool1d(blocks, 5, stride=1, padding=2, count_include_pad=False)
+        share = log_of(self.tenth_of_log_share.float()).exp()
+        floor = log_of(self.tenth_of_log_variance.float()).clamp_min(2.0 * math.log(self.smallest_deviation))
+        log_variance = torch.log(share * around + floor.exp())
+        return log_variance.repeat_interleave(self.block_samples, dim=2)[..., : mean.shape[-1]]
+
+    def forward(self, waveform: Tensor, mean: Tensor) -> Tensor:
+        """See `Likelihood.forward`. Float32 under any autocast."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            log_variance = self.log_variance(mean)
+            squared_error = (waveform.float() - mean.float()).square()
+            density = squared_error * torch.exp(-log_variance) + log_variance + LOG_2PI
+            return -0.5 * density.flatten(1).sum(1)
+
+
 class BandGaussianLikelihood(Likelihood):
     """A Gaussian with one learned variance for each frequency band: piano falls by 80 dB over the spectrum.
 

@@ -188,9 +188,23 @@ def stereo_image(waveform: Tensor, mel: MelSpectrogram, frame_samples: int = 204
     return StereoImage(level[:, 0] - level[:, 1], correlation)
 
 
+class StereoDistances(NamedTuple):
+    """How far the stereo image of clips is from that of others, (B,) each.
+
+    Attributes:
+        level: Mean absolute difference of the level differences in dB, all that counts alike.
+        level_by_power: The same, every band and frame as much as its power in the target: where the sound is.
+        correlation: Mean absolute difference of the correlations, from 0 to 2.
+    """
+
+    level: Tensor
+    level_by_power: Tensor
+    correlation: Tensor
+
+
 def stereo_distances(
     estimate: Tensor, target: Tensor, mel: MelSpectrogram, floor_db: float = -60.0
-) -> tuple[Tensor, Tensor]:
+) -> StereoDistances:
     """How far the stereo image of clips is from that of others.
 
     Args:
@@ -198,21 +212,27 @@ def stereo_distances(
         target: (B, 2, T).
         mel: The front end.
         floor_db: Bands and frames of the target this far below its loudest ones are not counted.
-
-    Returns:
-        Mean absolute difference of the level differences, (B,) in dB, and of the correlations, (B,).
     """
     image, reference = stereo_image(estimate, mel), stereo_image(target, mel)
     power = mel(target).mean(1)  # (B, M, N)
     frame_power = target.float().unfold(2, 2048, 2048).square().mean((1, 3))  # (B, N)
-    pairs = zip(image, reference, (power, frame_power), strict=True)
     share = 10.0 ** (floor_db / 10.0)
-    distances = []
-    for own, other, loudness in pairs:
-        counted = loudness >= share * loudness.flatten(1).amax(1).view(-1, *[1] * (loudness.ndim - 1))
-        total = ((own - other).abs() * counted).flatten(1).sum(1)
-        distances.append(total / counted.flatten(1).sum(1).clamp_min(1))
-    return distances[0], distances[1]
+
+    def mean(distance: Tensor, weight: Tensor) -> Tensor:
+        total = weight.flatten(1).sum(1)
+        return (distance * weight).flatten(1).sum(1) / total.clamp_min(torch.finfo(torch.float32).tiny)
+
+    def counted(loudness: Tensor) -> Tensor:
+        loudest = loudness.flatten(1).amax(1).view(-1, *[1] * (loudness.ndim - 1))
+        return (loudness >= share * loudest).float()
+
+    level = (image.level_difference - reference.level_difference).abs()
+    correlation = (image.correlation - reference.correlation).abs()
+    return StereoDistances(
+        mean(level, counted(power)),
+        mean(level, counted(power) * power),
+        mean(correlation, counted(frame_power)),
+    )
 
 
 def tonality(waveform: Tensor, sample_rate: int) -> Tensor:

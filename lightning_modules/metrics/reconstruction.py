@@ -89,15 +89,18 @@ class StereoLevelDistance(ClipMean):
 
     Args:
         sample_rate: Rate of the audio in Hz.
+        by_power: Whether bands and frames count as much as their power in the target, and not alike.
     """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, by_power: bool = False) -> None:
         super().__init__()
+        self.by_power = by_power
         self.mel = MelSpectrogram(sample_rate)
 
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
         """See `functional.stereo_distances`."""
-        return functional.stereo_distances(estimate, target, self.mel)[0]
+        distances = functional.stereo_distances(estimate, target, self.mel)
+        return distances.level_by_power if self.by_power else distances.level
 
 
 class StereoCorrelationDistance(StereoLevelDistance):
@@ -105,7 +108,7 @@ class StereoCorrelationDistance(StereoLevelDistance):
 
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
         """See `functional.stereo_distances`."""
-        return functional.stereo_distances(estimate, target, self.mel)[1]
+        return functional.stereo_distances(estimate, target, self.mel).correlation
 
 
 class MultiScaleSpectralDistance(ClipMean):

@@ -103,11 +103,26 @@ def test_the_stereo_image_by_hand():
     assert correlation(torch.cat([left, -left], 1), middle).item() == pytest.approx(2.0, abs=1e-5)
 
 
+def test_the_image_counts_where_the_sound_is():
+    """A loud second keeps its image, one 20 dB below it moves by 6 dB: half of that, or a hundredth."""
+    generator = torch.Generator().manual_seed(0)
+    loud = 0.1 * torch.randn(1, 2, 160_000, generator=generator)
+    target = torch.cat([loud, 0.1 * loud], 2)
+    moved = torch.cat([loud, 0.1 * loud * torch.tensor([2.0, 1.0])[:, None]], 2)
+    assert StereoLevelDistance(16_000)(moved, target).item() == pytest.approx(3.01, abs=0.03)
+    by_power = StereoLevelDistance(16_000, by_power=True)
+    assert by_power(moved, target).item() == pytest.approx(6.02 / 101, abs=0.01)
+
+
 def test_faint_sound_has_no_image_that_counts():
     generator = torch.Generator().manual_seed(0)
     sound = 0.1 * torch.randn(1, 2, 16_000, generator=generator)
     faint = 1e-5 * torch.randn(1, 2, 16_000, generator=generator)
     target = torch.cat([sound, faint], 2)
     wrong = torch.cat([sound, faint * torch.tensor([4.0, 1.0])[:, None]], 2)
-    for metric in (StereoLevelDistance(16_000), StereoCorrelationDistance(16_000)):
+    for metric in (
+        StereoLevelDistance(16_000),
+        StereoLevelDistance(16_000, True),
+        StereoCorrelationDistance(16_000),
+    ):
         assert metric(wrong, target).item() < 0.05
