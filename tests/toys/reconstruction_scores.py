@@ -154,7 +154,7 @@ def draw(results: dict[str, Evaluated], splits: Iterable[str], path: Path) -> No
             for split, style in zip(splits, ("--", "-"), strict=True):
                 rows = [row for row in result.rows if (row.split, row.latent) == (split, "draw")]
                 values = [row.seconds for row in rows], [getattr(row, field) for row in rows]
-                axes.plot(*values, style, color=f"C{colour}", label=f"{name}, {split}")
+                axes.plot(*values, style, marker=".", color=f"C{colour}", label=f"{name}, {split}")
         axes.set_xlabel("training (s)")
         axes.set_title(COLUMNS[field], fontsize=10)
     axes.legend(fontsize=7, loc="center right")
