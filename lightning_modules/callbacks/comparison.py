@@ -108,7 +108,7 @@ class PairedComparison:
         if channels == 2:
             self.formulas["stereo_level_distance"] = StereoLevelDistance(sample_rate)
             self.formulas["stereo_level_distance_by_power"] = StereoLevelDistance(sample_rate, by_power=True)
-            self.formulas["stereo_correlation_distance"] = StereoCorrelationDistance(sample_rate)
+            self.formulas["stereo_correlation_distance"] = StereoCorrelationDistance()
         self.formulas |= added or {}
         for formula in self.formulas.values():
             formula.to(device)

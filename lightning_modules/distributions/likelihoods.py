@@ -55,8 +55,7 @@ class GaussianLikelihood(Likelihood):
 
     def bounded_log_variance(self) -> Tensor:
         """Return ln σ², scalar, not below the bound."""
-        log_variance = log_of(self.tenth_of_log_variance.float())
-        return log_variance.clamp_min(2.0 * math.log(self.smallest_deviation))
+        return _bounded(self.tenth_of_log_variance, self.smallest_deviation)
 
     def forward(self, waveform: Tensor, mean: Tensor) -> Tensor:
         """See `Likelihood.forward`. Float32 under any autocast: squares of small errors underflow in half."""
@@ -111,7 +110,7 @@ class LevelGaussianLikelihood(Likelihood):
         blocks = functional.avg_pool1d(power, self.block_samples, ceil_mode=True)
         around = functional.avg_pool1d(blocks, 5, stride=1, padding=2, count_include_pad=False)
         share = log_of(self.tenth_of_log_share.float()).exp()
-        floor = log_of(self.tenth_of_log_variance.float()).clamp_min(2.0 * math.log(self.smallest_deviation))
+        floor = _bounded(self.tenth_of_log_variance, self.smallest_deviation)
         log_variance = torch.log(share * around + floor.exp())
         return log_variance.repeat_interleave(self.block_samples, dim=2)[..., : mean.shape[-1]]
 
@@ -157,8 +156,7 @@ class BandGaussianLikelihood(Likelihood):
 
     def bounded_log_variance(self) -> Tensor:
         """Return ln σ² of each band, low to high, (num_bands,), not below the bound."""
-        log_variance = log_of(self.tenth_of_log_variance.float())
-        return log_variance.clamp_min(2.0 * math.log(self.smallest_deviation))
+        return _bounded(self.tenth_of_log_variance, self.smallest_deviation)
 
     def forward(self, waveform: Tensor, mean: Tensor) -> Tensor:
         """See `Likelihood.forward`. Float32 under any autocast."""
@@ -179,6 +177,11 @@ class BandGaussianLikelihood(Likelihood):
         coefficients = functional.linear(error.unflatten(-1, (-1, size)), transform)
         squared = coefficients.square() * torch.exp(-log_variance)
         return -0.5 * (squared + log_variance + LOG_2PI).flatten(1).sum(1)
+
+
+def _bounded(tenth_of_log_variance: Tensor, smallest_deviation: float) -> Tensor:
+    """Return ln σ² of learned variances, not below that of the smallest deviation."""
+    return log_of(tenth_of_log_variance.float()).clamp_min(2.0 * math.log(smallest_deviation))
 
 
 def cosine_transform(size: int, device: torch.device | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from lightning_modules.metrics.embeddings import (
 )
 from lightning_modules.metrics.float64 import Float64Metric
 from lightning_modules.metrics.frechet import Diversity, EmbeddedClips, FrechetLogMel
-from lightning_modules.metrics.functional import EnergySums, StereoDistances, StereoImage
+from lightning_modules.metrics.functional import EnergySums
 from lightning_modules.metrics.intervals import Interval
 from lightning_modules.metrics.reconstruction import (
     ChromaSimilarity,
@@ -44,8 +44,6 @@ __all__ = [
     "NoteListener",
     "ScaleInvariantSDR",
     "StereoCorrelationDistance",
-    "StereoDistances",
-    "StereoImage",
     "StereoLevelDistance",
     "TranskunEmbedding",
 ]

@@ -160,79 +160,64 @@ def chroma_similarity(
     return torch.where(counted.any(1), cosine.sum(1) / counted.sum(1).clamp_min(1), 1.0)
 
 
-class StereoImage(NamedTuple):
-    """Where the sound of clips lies between left and right, frame by frame.
-
-    Attributes:
-        level_difference: (B, M, N) dB, left over right, in mel bands.
-        correlation: (B, N) of the two channels, from -1 to 1.
-    """
-
-    level_difference: Tensor
-    correlation: Tensor
-
-
-def stereo_image(waveform: Tensor, mel: MelSpectrogram, frame_samples: int = 2048) -> StereoImage:
-    """The stereo image of clips (B, 2, T).
-
-    Args:
-        waveform: (B, 2, T).
-        mel: The front end of the level differences.
-        frame_samples: Length of the frames in which channels are correlated; T must hold one.
-    """
-    level = power_to_db(mel(waveform))  # (B, 2, M, N)
-    frames = waveform.float().unfold(2, frame_samples, frame_samples)  # (B, 2, N, samples)
-    energy = frames.square().sum(-1)
-    product = (frames[:, 0] * frames[:, 1]).sum(-1)
-    correlation = product / (energy[:, 0] * energy[:, 1]).clamp_min(1e-12).sqrt()
-    return StereoImage(level[:, 0] - level[:, 1], correlation)
-
-
-class StereoDistances(NamedTuple):
-    """How far the stereo image of clips is from that of others, (B,) each.
-
-    Attributes:
-        level: Mean absolute difference of the level differences in dB, all that counts alike.
-        level_by_power: The same, every band and frame as much as its power in the target: where the sound is.
-        correlation: Mean absolute difference of the correlations, from 0 to 2.
-    """
-
-    level: Tensor
-    level_by_power: Tensor
-    correlation: Tensor
-
-
-def stereo_distances(
-    estimate: Tensor, target: Tensor, mel: MelSpectrogram, floor_db: float = -60.0
-) -> StereoDistances:
-    """How far the stereo image of clips is from that of others.
+def stereo_level_distance(
+    estimate: Tensor, target: Tensor, mel: MelSpectrogram, by_power: bool = False, floor_db: float = -60.0
+) -> Tensor:
+    """How far level differences of left and right are off: mean over mel bands and frames.
 
     Args:
         estimate: (B, 2, T).
         target: (B, 2, T).
         mel: The front end.
-        floor_db: Bands and frames of the target this far below its loudest ones are not counted.
+        by_power: Whether bands and frames count as much as their power in the target, and not alike.
+        floor_db: Bands and frames of the target this far below its loudest one are not counted.
+
+    Returns:
+        (B,) in dB.
     """
-    image, reference = stereo_image(estimate, mel), stereo_image(target, mel)
-    power = mel(target).mean(1)  # (B, M, N)
-    frame_power = target.float().unfold(2, 2048, 2048).square().mean((1, 3))  # (B, N)
-    share = 10.0 ** (floor_db / 10.0)
+    powers = mel(estimate), mel(target)  # (B, 2, M, N) each
+    own, reference = (level[:, 0] - level[:, 1] for level in map(power_to_db, powers))
+    power = powers[1].mean(1)  # (B, M, N)
+    weight = _loud(power, floor_db)
+    return _weighted_mean((own - reference).abs(), weight * power if by_power else weight)
 
-    def mean(distance: Tensor, weight: Tensor) -> Tensor:
-        total = weight.flatten(1).sum(1)
-        return (distance * weight).flatten(1).sum(1) / total.clamp_min(torch.finfo(torch.float32).tiny)
 
-    def counted(loudness: Tensor) -> Tensor:
-        loudest = loudness.flatten(1).amax(1).view(-1, *[1] * (loudness.ndim - 1))
-        return (loudness >= share * loudest).float()
+def stereo_correlation_distance(
+    estimate: Tensor, target: Tensor, frame_samples: int = 2048, floor_db: float = -60.0
+) -> Tensor:
+    """How far the correlation of left and right is off: mean over frames.
 
-    level = (image.level_difference - reference.level_difference).abs()
-    correlation = (image.correlation - reference.correlation).abs()
-    return StereoDistances(
-        mean(level, counted(power)),
-        mean(level, counted(power) * power),
-        mean(correlation, counted(frame_power)),
-    )
+    Args:
+        estimate: (B, 2, T).
+        target: (B, 2, T).
+        frame_samples: Length of the frames in which channels are correlated; T must hold one.
+        floor_db: Frames of the target this far below its loudest one are not counted.
+
+    Returns:
+        (B,) from 0 to 2.
+    """
+    frames = [x.float().unfold(2, frame_samples, frame_samples) for x in (estimate, target)]
+    own, reference = map(_channel_correlation, frames)
+    return _weighted_mean((own - reference).abs(), _loud(frames[1].square().mean((1, 3)), floor_db))
+
+
+def _channel_correlation(frames: Tensor) -> Tensor:
+    """Of left and right in frames (B, 2, N, samples): (B, N) from -1 to 1."""
+    energy = frames.square().sum(-1)
+    product = (frames[:, 0] * frames[:, 1]).sum(-1)
+    return product / (energy[:, 0] * energy[:, 1]).clamp_min(1e-12).sqrt()
+
+
+def _loud(power: Tensor, floor_db: float) -> Tensor:
+    """1 where a power (B, …) is not `floor_db` or more below the clip's largest, else 0."""
+    loudest = power.flatten(1).amax(1).view(-1, *[1] * (power.ndim - 1))
+    return (power >= 10.0 ** (floor_db / 10.0) * loudest).float()
+
+
+def _weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
+    """(B,) means of (B, …); 0 where nothing has weight."""
+    total = weight.flatten(1).sum(1)
+    return (value * weight).flatten(1).sum(1) / total.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def tonality(waveform: Tensor, sample_rate: int) -> Tensor:

@@ -85,7 +85,7 @@ def band_distances(sample_rate: int) -> dict[str, LogMelDistance]:
 
 
 class StereoLevelDistance(ClipMean):
-    """How far level differences between left and right are off, in dB; see `functional.stereo_distances`.
+    """How far level differences of left and right are off, in dB; see `functional.stereo_level_distance`.
 
     Args:
         sample_rate: Rate of the audio in Hz.
@@ -98,17 +98,16 @@ class StereoLevelDistance(ClipMean):
         self.mel = MelSpectrogram(sample_rate)
 
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
-        """See `functional.stereo_distances`."""
-        distances = functional.stereo_distances(estimate, target, self.mel)
-        return distances.level_by_power if self.by_power else distances.level
+        """See `functional.stereo_level_distance`."""
+        return functional.stereo_level_distance(estimate, target, self.mel, self.by_power)
 
 
-class StereoCorrelationDistance(StereoLevelDistance):
-    """How far the correlation of left and right is off, from 0 to 2; see `functional.stereo_distances`."""
+class StereoCorrelationDistance(ClipMean):
+    """How far the correlation of left and right is off; see `functional.stereo_correlation_distance`."""
 
     def values(self, estimate: Tensor, target: Tensor) -> Tensor:
-        """See `functional.stereo_distances`."""
-        return functional.stereo_distances(estimate, target, self.mel).correlation
+        """See `functional.stereo_correlation_distance`."""
+        return functional.stereo_correlation_distance(estimate, target)
 
 
 class MultiScaleSpectralDistance(ClipMean):

@@ -59,7 +59,7 @@ class Clips(NamedTuple):
         }
         if self.channels == 2:
             found["stereo_level_distance"] = StereoLevelDistance(self.sample_rate)
-            found["stereo_correlation_distance"] = StereoCorrelationDistance(self.sample_rate)
+            found["stereo_correlation_distance"] = StereoCorrelationDistance()
         return found
 
 

@@ -93,7 +93,7 @@ def test_the_stereo_image_by_hand():
     generator = torch.Generator().manual_seed(0)
     left, right = 0.1 * torch.randn(2, 1, 1, 32_000, generator=generator)
     apart, panned = torch.cat([left, right], 1), torch.cat([left, 0.5 * left], 1)
-    level, correlation = StereoLevelDistance(16_000), StereoCorrelationDistance(16_000)
+    level, correlation = StereoLevelDistance(16_000), StereoCorrelationDistance()
     assert level(apart, apart).item() == correlation(panned, panned).item() == 0.0
     middle = torch.cat([left, left], 1)
     assert level(middle, panned).item() == pytest.approx(6.02, abs=0.01)  # 20 log10(2)
@@ -123,6 +123,6 @@ def test_faint_sound_has_no_image_that_counts():
     for metric in (
         StereoLevelDistance(16_000),
         StereoLevelDistance(16_000, True),
-        StereoCorrelationDistance(16_000),
+        StereoCorrelationDistance(),
     ):
         assert metric(wrong, target).item() < 0.05
